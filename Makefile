@@ -1,0 +1,86 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+PIP    := .venv/bin/python -m pip --disable-pip-version-check
+UV     := build/uv/bin/uv
+LOCK   := pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --quiet \
+          --custom-compile-command "make lock"
+CODE   := injector webhook tests
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/ready launcher ## Create .venv from the locked packages and build the launcher
+
+.venv/ready: .venv/locked pyproject.toml
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/locked: requirements/dev.txt
+	@tools/make-venv $(PYTHON)
+	$(PIP) install --quiet --require-hashes --only-binary :all: --no-compile --requirement $<
+	@touch $@
+
+.PHONY: launcher
+launcher: $(if $(wildcard injector/launcher/launcher.c),build/launcher) ## Build the static launcher
+
+build/launcher: injector/launcher/launcher.c
+	@tools/need-musl
+	@mkdir -p build
+	musl-gcc -std=c11 -static -Os -s -Wall -Wextra -Werror -o $@ $<
+
+.PHONY: demo
+demo: setup ## Show an injection on this machine, without a cluster
+	@.venv/bin/secret-injector demo
+
+.PHONY: fmt
+fmt: setup ## Format the code and apply the safe fixes
+	.venv/bin/ruff format $(CODE)
+	.venv/bin/ruff check --fix $(CODE)
+
+.PHONY: check
+check: setup ## Check format, lint, types and the import rules
+	.venv/bin/ruff format --check $(CODE)
+	.venv/bin/ruff check $(CODE)
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.PHONY: test
+test: setup ## Run every test that needs no cluster
+	.venv/bin/pytest
+
+.PHONY: golden
+golden: setup ## Rewrite the golden files; read their diff
+	.venv/bin/pytest tests/golden --update-golden
+
+.PHONY: e2e
+e2e: setup ## Run the examples on a real one-node Kubernetes
+	.venv/bin/pytest tests/e2e
+
+.PHONY: bench
+bench: setup ## Measure start-up, fetching and admission
+	.venv/bin/python -m tests.bench
+
+.PHONY: image
+image: ## Build the container image
+	tools/build-image
+
+.PHONY: lock
+lock: $(UV) ## Resolve the locked packages again
+	$(UV) $(LOCK) --group dev --output-file requirements/dev.txt $(LOCKFLAGS)
+	$(UV) $(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt $(LOCKFLAGS)
+
+$(UV):
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet uv==0.13.9
+
+.PHONY: clean
+clean: ## Remove everything that make created
+	rm -rf .venv build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

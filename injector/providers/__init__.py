@@ -1,0 +1,1 @@
+"""Secret stores, one module for each, loaded when a plan names them."""

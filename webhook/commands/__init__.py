@@ -1,0 +1,1 @@
+"""Commands for people, one module for each, loaded when called."""
