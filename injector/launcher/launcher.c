@@ -1,0 +1,80 @@
+/* launcher: set the variables of an env file, then become the command.
+ *
+ *     launcher ENVFILE -- COMMAND [ARG...]
+ *     launcher --version
+ *
+ * In:   ENVFILE, in the format that envfile.c describes; the inherited environment; COMMAND with its arguments.
+ * Out:  COMMAND in the same process, so with the same PID, signals and exit status. Its environment is the inherited
+ *       one in which the file's variables replace those of the same name in place; new ones follow in file order.
+ * Flow: launcher.c -> envfile.c (read, parse) -> environment.c (merge) -> command.c (search, execve).
+ *
+ * The rules it keeps, each for a reason:
+ *   - All or nothing: whatever is wrong with the file, the command does not start.
+ *   - No value is ever printed, and nothing is written but the lines of a failure (report.c), so there is no log or
+ *     disk a value could reach. The only copy is in anonymous memory, which execve gives back.
+ *   - No shell, and no fallback to one: a value is bytes, never a program.
+ *   - No heap, no /proc, no /dev, no writable directory, no thread, no signal handler: it runs as PID 1 of an empty
+ *     image on a read-only root, and whatever the command inherits (descriptors, umask, directory, limits, signal
+ *     dispositions and mask) is as the runtime set it.
+ *   - Few system calls: open, fcntl (FD_CLOEXEC), fstat, read, close, mmap and execve; after a failure write and
+ *     exit_group; before main the C library's arch_prctl and set_tid_address. All are in the runtimes' default
+ *     seccomp profiles. The tests hold it to this list.
+ *
+ * Exit status when the command could not be started: 125 SI-610 env file unreadable, SI-611 env file malformed,
+ * SI-614 usage; 126 SI-612 found but not executable, SI-613 too large for execve; 127 SI-612 not found.
+ */
+#include "launcher.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef LAUNCHER_VERSION
+#define LAUNCHER_VERSION "unversioned"
+#endif
+
+extern char **environ;
+
+static int print_version(void)
+{
+    static const char line[] = "secret-injector launcher " LAUNCHER_VERSION " (SIENV1)\n";
+    const ssize_t length = sizeof line - 1;
+
+    return write(STDOUT_FILENO, line, sizeof line - 1) == length ? 0 : EXIT_REFUSED;
+}
+
+static _Noreturn void fail_usage(void)
+{
+    fail(&(struct failure){
+        .status = EXIT_REFUSED,
+        .code = "SI-614",
+        .what = "usage: launcher ENVFILE -- COMMAND [ARG...]",
+        .hint = "the webhook writes this command line; a container that is injected keeps it as it is",
+    });
+}
+
+static _Noreturn void fail_memory(const char *path)
+{
+    fail(&(struct failure){
+        .status = EXIT_REFUSED,
+        .code = "SI-610",
+        .what = "cannot set the variables of env file",
+        .subject = path,
+        .why = strerror(errno),
+        .hint = "raise the memory limit of the container",
+    });
+}
+
+int main(int argc, char *argv[])
+{
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return print_version();
+    if (argc < 4 || strcmp(argv[2], "--") != 0)
+        fail_usage();
+
+    struct env_file file = read_env_file(argv[1]);
+    char **environment = merge_environment(environ, &file);
+    if (environment == NULL)
+        fail_memory(argv[1]);
+    become(argv + 3, environment);
+}
