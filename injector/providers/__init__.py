@@ -1,1 +1,84 @@
-"""Secret stores, one module for each, loaded when a plan names them."""
+"""The contract of a provider, and the table of them.
+
+A provider is one module with one function `open_session(store, access) -> Session`; it may import one heavy
+library, and is imported only when a plan names a store of its kind. Everything that needs no network
+(parsing a definition, judging a path) is in `injector.core.stores`, where the webhook uses it too.
+
+Adding a provider: its definition in `core/stores/`, its module here, one row in each table, one entry
+in the contract suite, one page in `docs/stores/`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from injector.core.plan import Read
+from injector.core.secret import Failure, Secret
+from injector.core.stores import Store
+from injector.core.stores.source import LocalFile, Source
+from injector.deadline import Deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who we are and how long we may take: handed to a provider when its session opens.
+
+    `sources_dir` is where the projected sources are mounted (None on a laptop); `deadline` is shared
+    by everything the run does.
+    """
+
+    namespace: str
+    service_account: str
+    sources_dir: Path | None
+    deadline: Deadline
+
+    def read_source(self, source: Source | LocalFile) -> bytes:
+        """Return the bytes of a token, key or file; raises OSError when it is not there."""
+        if isinstance(source, LocalFile):
+            return Path(source.path).expanduser().read_bytes()
+        if self.sources_dir is None:
+            raise FileNotFoundError(source.path)
+        return (self.sources_dir / source.path).read_bytes()
+
+
+class Session(Protocol):
+    """A store, entered. Used by one thread; may use threads of its own inside.
+
+    `identity` says who we are to the store, in words for an error line, without any secret:
+    `role "shop" by kubernetes auth`.
+    """
+
+    identity: str
+
+    def read(self, reads: Sequence[Read], deadline: Deadline) -> Mapping[Read, Secret | Failure]:
+        """Return a secret or a failure for every read, batched and concurrent as the API allows.
+
+        One try: retrying is the caller's. Raises nothing; a fault of one read fails that read only.
+        An expired or revoked login gives `errors.EXPIRED` for the reads it cost, and the caller opens
+        a new session once. Redirects are never followed with credentials; a body above
+        `secret.MAX_BYTES` is not read to its end. Paths reach the server exactly as the plan has them.
+        """
+
+    def close(self) -> None:
+        """Drop connections and the login; called exactly once, also after failures."""
+
+
+_MODULES = {
+    "vault": "injector.providers.vault",
+    "local": "injector.providers.local",
+    "k8s": "injector.providers.kubernetes",
+}
+
+
+def open_session(store: Store, access: Access) -> Session:
+    """Return an open session; the provider's module is imported here and not before.
+
+    Raises `secret.LoginFailed`.
+    """
+    module = importlib.import_module(_MODULES[store.provider])
+    session: Session = module.open_session(store, access)
+    return session

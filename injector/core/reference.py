@@ -1,0 +1,177 @@
+"""References as values: what stands inside `#{...}`, typed once at the edge and passed on as data.
+
+`grammar.parse` makes these from text, `format_value` writes them back, `webhook.core.resolve` turns
+them into a plan. Nothing here knows a store, a pod or a file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+STORE = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+BARE_PATH = re.compile(r'[^\s#@|{}"]+')
+BARE_WORD = re.compile(r'[^\s#@|{}"]+')
+_PATH_FORBIDDEN = re.compile(r"[%?#;\\\x00-\x1f\x7f]")
+
+FILTERS = {
+    "default": (1, 1),
+    "required": (0, 1),
+    "base64": (0, 0),
+    "base64decode": (0, 0),
+    "json": (0, 0),
+    "urlencode": (0, 0),
+    "trim": (0, 0),
+    "lines": (0, 0),
+}
+"""Filter name → the least and the most arguments it takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentKey:
+    """`$/KEY`: a key of the environment the namespace belongs to."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceKey:
+    """`$service/KEY` or `$service.namespace/KEY`: a key another service offers."""
+
+    service: str
+    namespace: str | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiblingKey:
+    """`KEY`: another key of the same set, after overrides."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRead:
+    """`store:path#field@version`: a value straight from a store.
+
+    `field` starting with `/` is a JSON Pointer (RFC 6901), else a top-level key; None is the whole
+    value. `path` is canonical (see `path_problem`).
+    """
+
+    store: str
+    path: str
+    field: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAddress:
+    """`@service.namespace:port`: where a Kubernetes Service listens; not a secret."""
+
+    service: str
+    namespace: str | None
+    port: int | None
+
+
+Reference = EnvironmentKey | ServiceKey | SiblingKey | StoreRead | ServiceAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """One step of the pipe; `args` are plain texts."""
+
+    name: str
+    args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expression:
+    """One `#{...}`: a reference and the filters its value goes through, left to right."""
+
+    reference: Reference
+    filters: tuple[Filter, ...] = ()
+
+
+Value = tuple[str | Expression, ...]
+"""A value: texts and expressions in order; no text is empty, no two texts are neighbours."""
+
+
+def path_problem(path: str) -> str | None:
+    """Return why the path is not canonical, or None.
+
+    Nothing is cleaned up: what is read is what is written, so the check and the use cannot differ.
+    A single leading slash is canonical (AWS parameter names have one); stores narrow this further.
+    """
+    if not path or path == "/":
+        return "the path is empty"
+    if found := _PATH_FORBIDDEN.search(path):
+        return f"the path may not hold {ascii(found.group())}"
+    segments = path.removeprefix("/").split("/")
+    if "" in segments:
+        return "the path has an empty segment"
+    if "." in segments or ".." in segments:
+        return 'the path has a segment "." or ".."'
+    if len(path) > 1024:
+        return "the path is longer than 1024 characters"
+    if path != path.strip() or not path.isprintable():
+        return "the path has unprintable characters or blanks at its ends"
+    return None
+
+
+def format_value(value: Value) -> str:
+    """Return the text that `grammar.parse` reads as this value: the canonical spelling.
+
+    Every run of `#` in front of a brace is doubled, so that `#` and `{` in a text stay what they are.
+    """
+    out = []
+    for index, part in enumerate(value):
+        if isinstance(part, Expression):
+            out.append(f"#{{{format_expression(part)}}}")
+            continue
+        text = re.sub(r"(#+)(?=\{)", lambda run: run.group() * 2, part)
+        is_followed_by_expression = index + 1 < len(value)
+        if is_followed_by_expression:
+            text = re.sub(r"#+\Z", lambda run: run.group() * 2, text)
+        out.append(text)
+    return "".join(out)
+
+
+def format_expression(expression: Expression) -> str:
+    """Return what stands between the braces."""
+    steps = [format_reference(expression.reference)]
+    for step in expression.filters:
+        args = ", ".join(_quote(arg) for arg in step.args)
+        steps.append(f"{step.name}({args})" if step.args else step.name)
+    return " | ".join(steps)
+
+
+def format_reference(reference: Reference) -> str:
+    """Return the reference as one writes it."""
+    match reference:
+        case EnvironmentKey(key=key):
+            return f"$/{key}"
+        case ServiceKey(service=service, namespace=namespace, key=key):
+            return f"${_dotted(service, namespace)}/{key}"
+        case SiblingKey(key=key):
+            return key
+        case ServiceAddress(service=service, namespace=namespace, port=port):
+            return f"@{_dotted(service, namespace)}" + (f":{port}" if port is not None else "")
+        case StoreRead(store=store, path=path, field=field, version=version):
+            text = f"{store}:{_bare_or_quoted(path, BARE_PATH)}"
+            if field is not None:
+                text += f"#{_bare_or_quoted(field, BARE_WORD)}"
+            return text + (f"@{version}" if version is not None else "")
+
+
+def _dotted(service: str, namespace: str | None) -> str:
+    return service if namespace is None else f"{service}.{namespace}"
+
+
+def _bare_or_quoted(text: str, bare: re.Pattern[str]) -> str:
+    return text if bare.fullmatch(text) else _quote(text)
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,117 @@
+"""Stores: where values live and how to log in there, without any credential.
+
+A store is defined by a cluster-scoped `ClusterSecretStore` or, on a laptop, by a file. The webhook
+parses the definition to judge it and to know what our containers must mount (`sources`); the plan
+carries the definition's canonical JSON; the injector parses that same text with this same code.
+Each provider has one module with one `parse`; `PROVIDERS` is the table of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from injector.core import errors
+from injector.core.errors import Problem, Refused
+from injector.core.fields import Fields
+from injector.core.stores import kubernetes, local, vault
+from injector.core.stores.source import Source
+
+BUILT_IN = "k8s"
+"""The store every namespace has: the Secrets of the pod's own namespace."""
+
+
+class Spec(Protocol):
+    """What every provider's definition can say of itself."""
+
+    def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
+        """Return what a container must mount to log in to the store of this name."""
+
+    def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
+        """Return why the provider can never read this reference, or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How a passing failure is met: full-jitter exponential backoff from `base_s` up to `cap_s`."""
+
+    attempts: int = 5
+    base_s: float = 0.2
+    cap_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """One parsed store: `provider` is the member of the union that `spec` came from.
+
+    `audience` is what the projected token is issued for; `timeout_s` bounds one try.
+    """
+
+    name: str
+    provider: str
+    spec: Spec
+    audience: str | None
+    timeout_s: float
+    retry: Retry
+    allowed_namespaces: tuple[str, ...]
+
+    def sources(self) -> tuple[Source, ...]:
+        """Return what a container must mount to use this store."""
+        return self.spec.sources(self.name, self.audience)
+
+
+PROVIDERS = {
+    "vault": vault.parse,
+    "local": local.parse,
+    "k8s": kubernetes.parse,
+}
+"""Member of the union → the parser of its definition."""
+
+
+def parse(name: str, document: object, *, in_cluster: bool = True) -> Store:
+    """Return the store that a `spec` mapping defines.
+
+    `in_cluster` refuses what only a laptop may use (files of the machine, its environment). Raises
+    Refused with every problem of the definition.
+    """
+    problems: list[Problem] = []
+    origin = f"ClusterSecretStore {name}" if in_cluster else f"store {name}"
+    fields = Fields(document, place="spec", origin=origin, code=errors.STORE_SPEC, problems=problems)
+    audience = fields.optional("audience", form="a text of at most 253 characters", longest=253)
+    timeout_s = fields.duration_s("timeout", default=10.0, least=0.1, most=60.0)
+    allowed = fields.texts("allowedNamespaces", pattern=r"[-a-z0-9*]{1,63}", form="a namespace or a pattern with *")
+    if not fields.has("allowedNamespaces"):
+        allowed = ("*",)
+    retry = _retry(fields)
+    provider = fields.one_of(tuple(PROVIDERS))
+    spec: Spec | None = None
+    if provider is not None:
+        spec = PROVIDERS[provider](fields.child(provider), in_cluster=in_cluster)
+    fields.finish()
+    if problems or provider is None or spec is None:
+        raise Refused(problems)
+    return Store(
+        name=name, provider=provider, spec=spec, audience=audience, timeout_s=timeout_s, retry=retry, allowed_namespaces=allowed
+    )
+
+
+def canonical(document: Mapping[str, object]) -> str:
+    """Return the definition as the plan carries it: canonical JSON without who may use it."""
+    kept = {key: value for key, value in document.items() if key != "allowedNamespaces" and value is not None}
+    return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _retry(fields: Fields) -> Retry:
+    if not fields.has("retry"):
+        fields.take("retry")
+        return Retry()
+    child = fields.child("retry")
+    retry = Retry(
+        attempts=child.whole("attempts", default=5, least=1, most=20),
+        base_s=child.duration_s("base", default=0.2, least=0.01, most=10.0),
+        cap_s=child.duration_s("cap", default=15.0, least=0.01, most=60.0),
+    )
+    child.finish()
+    return retry

@@ -1,0 +1,42 @@
+"""The built-in store `k8s`: Secrets of the pod's own namespace, mounted into our containers alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from injector.core.fields import Fields
+from injector.core.stores import source
+from injector.core.stores.source import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kubernetes:
+    """Nothing to configure: the namespace is the pod's, the values come by mount."""
+
+    def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
+        """Nothing is needed to log in; `read_source` says what each reference mounts."""
+        del store, audience
+        return ()
+
+    def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
+        """A path is the name of a Secret, a field one of its keys; there are no versions."""
+        if not re.fullmatch(source.NAME, path):
+            return "the path is the name of a Secret of the pod's namespace"
+        if field is not None and not field.startswith("/") and not re.fullmatch(source.DATA_KEY, field):
+            return "the field is a key of the Secret"
+        if version is not None:
+            return "Secrets have no versions to pin"
+        return None
+
+
+def parse(fields: Fields, *, in_cluster: bool) -> Kubernetes:
+    """Return the definition; problems go to the fields."""
+    del in_cluster
+    fields.finish()
+    return Kubernetes()
+
+
+def read_source(path: str, field: str | None) -> Source:
+    """Return what a reference to the Secret `path` mounts: one key, or all of them without a field."""
+    return source.secret(path, None if field is None or field.startswith("/") else field)

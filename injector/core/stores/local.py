@@ -1,0 +1,44 @@
+"""The definition of a `local` store: one age-encrypted file and the key that opens it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from injector.core import reference
+from injector.core.fields import Fields
+from injector.core.stores import source
+from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """An age file (from a ConfigMap, or a path on a laptop) and its identity (from a Secret, or a path)."""
+
+    file: SecretSource | ConfigMapSource | LocalFile
+    identity: SecretSource | ConfigMapSource | LocalFile
+
+    def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
+        """Return the file and the key to mount."""
+        del store, audience
+        return tuple(ref for ref in (self.file, self.identity) if not isinstance(ref, LocalFile))
+
+    def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
+        """Names are plain paths; versions are whole numbers."""
+        del field
+        if path.startswith("/"):
+            return "a name in a local store does not start with a slash"
+        if version is not None and not re.fullmatch(r"[1-9][0-9]{0,9}", version):
+            return "a version is a whole number, such as @3"
+        return reference.path_problem(path)
+
+
+def parse(fields: Fields, *, in_cluster: bool) -> Local:
+    """Return the definition; problems go to the fields."""
+    nowhere = LocalFile(path="")
+    file = source.take(fields, "file", in_cluster=in_cluster)
+    identity = source.take(fields, "identity", in_cluster=in_cluster)
+    if isinstance(identity, ConfigMapSource):
+        fields.problem("identity", "must come from a Secret: a ConfigMap is no place for a key")
+    fields.finish()
+    return Local(file=file or nowhere, identity=identity or nowhere)

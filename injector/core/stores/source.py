@@ -1,0 +1,83 @@
+"""Sources: what our containers mount to prove who they are or to open an encrypted file.
+
+Each becomes one entry of a projected volume that only our containers mount; `path` is where it
+stands below that volume's mount point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from injector.core.fields import Fields
+
+NAME = r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?"
+DATA_KEY = r"(?!\.\.?$)[-._a-zA-Z0-9]{1,253}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSource:
+    """A token of the pod's own ServiceAccount for one audience, renewed by the kubelet."""
+
+    audience: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretSource:
+    """One key of a Secret of the pod's namespace; `key` None is all of its keys, `path` a folder."""
+
+    name: str
+    key: str | None
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigMapSource:
+    """One key of a ConfigMap of the pod's namespace."""
+
+    name: str
+    key: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalFile:
+    """A file of the machine the command runs on: laptops only."""
+
+    path: str
+
+
+Source = TokenSource | SecretSource | ConfigMapSource
+
+
+def secret(name: str, key: str | None) -> SecretSource:
+    """Return the source for a key of a Secret, at the one place where everybody looks for it."""
+    return SecretSource(name=name, key=key, path=f"secrets/{name}" + (f"/{key}" if key is not None else ""))
+
+
+def config_map(name: str, key: str) -> ConfigMapSource:
+    """Return the source for a key of a ConfigMap, at the one place where everybody looks for it."""
+    return ConfigMapSource(name=name, key=key, path=f"configmaps/{name}/{key}")
+
+
+def token(store: str, audience: str) -> TokenSource:
+    """Return the source for the token with which a store is entered."""
+    return TokenSource(audience=audience, path=f"tokens/{store}")
+
+
+def take(fields: Fields, name: str, *, in_cluster: bool) -> SecretSource | ConfigMapSource | LocalFile | None:
+    """Take a credential or file reference: `{secretRef|configMapRef: {name, key}}` or, on a laptop, `{file: PATH}`."""
+    child = fields.child(name)
+    members = ("secretRef", "configMapRef") if in_cluster else ("secretRef", "configMapRef", "file")
+    member = child.one_of(members)
+    found: SecretSource | ConfigMapSource | LocalFile | None = None
+    if member == "file":
+        found = LocalFile(path=child.text("file"))
+    elif member is not None:
+        ref = child.child(member)
+        object_name = ref.text("name", pattern=NAME, form="the name of an object")
+        key = ref.text("key", pattern=DATA_KEY, form="a key of its data")
+        ref.finish()
+        found = secret(object_name, key) if member == "secretRef" else config_map(object_name, key)
+    child.finish()
+    return found

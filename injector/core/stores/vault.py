@@ -1,0 +1,109 @@
+"""The definition of a Vault or OpenBao store."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from injector.core import reference
+from injector.core.fields import Fields
+from injector.core.stores import address, source
+from injector.core.stores.address import Address
+from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
+
+MOUNT = r"[-A-Za-z0-9_]+(?:/[-A-Za-z0-9_]+)*"
+ROLE = r"[-A-Za-z0-9_.@{}]{1,128}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogin:
+    """Log in with the pod's ServiceAccount token: `method` is kubernetes or jwt."""
+
+    method: str
+    mount: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppRoleLogin:
+    """Log in with a role id and a secret id."""
+
+    mount: str
+    role_id: str
+    secret_id: SecretSource | ConfigMapSource | LocalFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticToken:
+    """Use a token that somebody else obtained; `is_wrapped` unwraps it once first."""
+
+    token: SecretSource | ConfigMapSource | LocalFile
+    is_wrapped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vault:
+    """A Vault or OpenBao server: `ca_bundle` is PEM text, None is the image's own bundle."""
+
+    address: Address
+    namespace: str | None
+    ca_bundle: str | None
+    server_name: str | None
+    login: TokenLogin | AppRoleLogin | StaticToken
+
+    def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
+        """Return the token or the credential that the login method needs."""
+        match self.login:
+            case TokenLogin():
+                return (source.token(store, audience or "vault"),)
+            case AppRoleLogin(secret_id=ref) | StaticToken(token=ref):
+                return () if isinstance(ref, LocalFile) else (ref,)
+
+    def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
+        """Vault paths are MOUNT/NAME; versions are whole numbers."""
+        del field
+        if path.startswith("/") or "/" not in path:
+            return "a Vault path is MOUNT/NAME, such as secret/shop/db"
+        if version is not None and not re.fullmatch(r"[1-9][0-9]{0,9}", version):
+            return "a Vault version is a whole number, such as @3"
+        return reference.path_problem(path)
+
+
+def parse(fields: Fields, *, in_cluster: bool) -> Vault:
+    """Return the definition; problems go to the fields."""
+    parsed = Vault(
+        address=address.take(fields, "address"),
+        namespace=fields.optional("namespace", pattern=MOUNT + "/?", form="a Vault namespace"),
+        ca_bundle=fields.optional("caBundle", pattern=r"(?s)\s*-----BEGIN CERTIFICATE-----.+", form="PEM certificates", longest=65_536),
+        server_name=fields.optional("tlsServerName", pattern=r"[-A-Za-z0-9.]{1,253}", form="a DNS name"),
+        login=_login(fields.child("auth"), in_cluster=in_cluster),
+    )
+    fields.finish()
+    return parsed
+
+
+def _login(auth: Fields, *, in_cluster: bool) -> TokenLogin | AppRoleLogin | StaticToken:
+    method = auth.one_of(("kubernetes", "jwt", "appRole", "token"))
+    login: TokenLogin | AppRoleLogin | StaticToken = TokenLogin(method="kubernetes", mount="", role="")
+    if method in ("kubernetes", "jwt"):
+        child = auth.child(method)
+        mount = child.text("mountPath", default=method, pattern=MOUNT, form="the path of an auth method")
+        login = TokenLogin(method=method, mount=mount, role=child.text("role", pattern=ROLE, form="the name of a role"))
+        child.finish()
+    elif method == "appRole":
+        child = auth.child(method)
+        mount = child.text("mountPath", default="approle", pattern=MOUNT, form="the path of an auth method")
+        role_id = child.text("roleId", pattern=r"[-A-Za-z0-9_.]{1,128}", form="a role id")
+        secret_id = source.take(child, "secretId", in_cluster=in_cluster)
+        child.finish()
+        if secret_id is not None:
+            login = AppRoleLogin(mount=mount, role_id=role_id, secret_id=secret_id)
+    elif method == "token":
+        child = auth.child(method)
+        token = source.take(child, "token", in_cluster=in_cluster)
+        is_wrapped = child.flag("wrapped", default=False)
+        child.finish()
+        if token is not None:
+            login = StaticToken(token=token, is_wrapped=is_wrapped)
+    auth.finish()
+    return login
