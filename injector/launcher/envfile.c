@@ -192,9 +192,9 @@ struct env_file read_env_file(const char *path)
     struct cursor in = read_whole(path);
     const char *problem = parse_header(&in, &file.count);
 
-    if (problem == NULL && file.count > 0) {
-        file.variables = scratch(file.count * sizeof(*file.variables));
-        file.by_name = scratch(file.count * sizeof(*file.by_name));
+    if (problem == NULL) { /* one more than needed: no array is ever NULL, not even for qsort and bsearch */
+        file.variables = scratch((file.count + 1) * sizeof(*file.variables));
+        file.by_name = scratch((file.count + 1) * sizeof(*file.by_name));
         if (file.variables == NULL || file.by_name == NULL)
             fail_unreadable(path);
     }

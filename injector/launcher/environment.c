@@ -32,7 +32,7 @@ static int compare_with_element(const void *text, const void *element)
 
 static struct variable *find(const struct env_file *file, const char *text)
 {
-    if (file->count == 0 || strchr(text, '=') == NULL)
+    if (strchr(text, '=') == NULL)
         return NULL;
     struct variable **found =
         bsearch(text, file->by_name, file->count, sizeof(*file->by_name), compare_with_element);
