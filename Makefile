@@ -34,7 +34,7 @@ setup: .venv/ready launcher ## Create .venv from the locked packages and build t
 	@touch $@
 
 .PHONY: launcher
-launcher: $(if $(wildcard injector/launcher/launcher.c),build/launcher) ## Build the static launcher
+launcher: build/launcher ## Build the static launcher
 
 build/launcher: $(sort $(wildcard injector/launcher/*.[ch])) injector/__init__.py
 	@tools/need-musl
