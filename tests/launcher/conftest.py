@@ -44,6 +44,12 @@ def sanitized(tmp_path_factory):
     return binary
 
 
+@pytest.fixture(scope="session", params=["static", "sanitized"])
+def program(request):
+    """The launcher as it is shipped, and its sources under AddressSanitizer and UBSan."""
+    return request.getfixturevalue("launcher" if request.param == "static" else "sanitized")
+
+
 @pytest.fixture(scope="session")
 def strace():
     """The path of strace."""

@@ -94,6 +94,7 @@ def test_start_makes_few_system_calls(start, strace, launcher, env_file, tmp_pat
     assert len(opened) == 1
     assert f'"{path}", O_RDONLY|O_NOCTTY|O_NONBLOCK' in opened[0]
     assert "O_CLOEXEC" in opened[0]
+    assert [line for line in lines if line.startswith("close")] == ["close(3)".ljust(40) + "= 0"]
     assert all("MAP_PRIVATE|MAP_ANONYMOUS" in line for line in lines if line.startswith("mmap"))
     assert len(lines) <= 13
 

@@ -61,6 +61,35 @@ def test_path_of_the_env_file_decides(execute, bins):
     assert result == (0, f"{b}/tool\n", "")
 
 
+def test_only_the_variable_path_is_the_path(execute, bins):
+    """Variables whose names begin like PATH are other variables."""
+    a, b = bins("a"), bins("b")
+
+    result = execute("tool", inherited=[f"PATHS={a}", f"PATH={b}", f"PATH_={a}"])
+
+    assert result == (0, f"{b}/tool\n", "")
+
+
+@pytest.mark.parametrize("size", [4095, 4096, 4097, 100_000])
+def test_candidate_is_bounded_by_path_max(execute, program, size):
+    """A candidate of PATH_MAX bytes with its NUL is tried; a longer one is passed over."""
+    directory = "/bin".ljust(size - len("/true\0"), "/")
+
+    result = execute("true", inherited=[f"PATH={directory}"], program=program)
+
+    assert result[0] == (0 if size <= 4096 else 127)
+    result = execute("true", inherited=[f"PATH={directory}:/bin"], program=program)
+    assert result == (0, "", "")
+
+
+def test_search_goes_on_after_a_loop_of_symlinks(execute, bins, tmp_path):
+    """A candidate that leads nowhere is absent."""
+    a = bins("a")
+    (tmp_path / "tool").symlink_to("tool")
+
+    assert execute("tool", inherited=[f"PATH={tmp_path}:{a}"]) == (0, f"{a}/tool\n", "")
+
+
 def test_name_with_a_slash_is_not_searched(execute, bins, tmp_path):
     """A path is taken as it is, relative to the working directory."""
     a, _ = bins("a"), bins("b")

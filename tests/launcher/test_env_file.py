@@ -20,12 +20,6 @@ HINTS = {
 }
 
 
-@pytest.fixture(scope="session", params=["static", "sanitized"])
-def program(request):
-    """The launcher as it is shipped, and its sources under AddressSanitizer and UBSan."""
-    return request.getfixturevalue("launcher" if request.param == "static" else "sanitized")
-
-
 def refusal(path, code, why):
     """Return what a refused env file must lead to: both lines, nothing started."""
     what = {"SI-610": "cannot read env file", "SI-611": "malformed env file"}[code]
@@ -167,6 +161,15 @@ def test_anything_but_a_regular_file_is_refused(start, program, tmp_path, kind):
     result = start(path, *SHOW, program=program)
 
     assert outcome(result) == refusal(path, "SI-611", "it is not a regular file")
+
+
+def test_file_of_another_size_than_stated_is_refused(start, program):
+    """A file that gives more bytes than its size, as one that is being written does, is refused."""
+    path = "/proc/version"  # its size is 0
+
+    result = start(path, *SHOW, program=program)
+
+    assert outcome(result) == refusal(path, "SI-611", "it changed while it was read")
 
 
 def test_socket_is_refused(start, program, tmp_path, monkeypatch):

@@ -8,9 +8,9 @@ from tests.launcher import sienv
 SHOW = ("--", "/bin/cat", "/proc/self/environ")
 
 
-def environment(start, env_file, inherited, entries):
+def environment(start, env_file, inherited, entries, **options):
     """Return the variables that a command sees."""
-    result = start(env_file(sienv.encode(entries)), *SHOW, environment=inherited)
+    result = start(env_file(sienv.encode(entries)), *SHOW, environment=inherited, **options)
 
     assert (result.status, result.stderr) == (0, b"")
     return result.stdout.split(b"\0")[:-1]
@@ -67,6 +67,8 @@ variables = st.builds(lambda name, value: name + b"=" + value, names, texts)
     entries=st.lists(variables, max_size=5, unique_by=lambda entry: entry.split(b"=")[0]),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_merge_follows_the_rules(start, env_file, inherited, entries):
+def test_every_merge_follows_the_rules(start, program, env_file, inherited, entries):
     """Whatever is inherited and planned, the result is what the reference merge says."""
-    assert environment(start, env_file, inherited, entries) == sienv.merge(inherited, entries)
+    seen = environment(start, env_file, inherited, entries, program=program)
+
+    assert seen == sienv.merge(inherited, entries)
