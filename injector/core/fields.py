@@ -23,7 +23,9 @@ class Fields:
     made by `child` shares its parent's list of problems.
     """
 
-    def __init__(self, data: object, *, place: str, origin: str, code: Code, problems: list[Problem]) -> None:
+    def __init__(
+        self, data: object, *, place: str, origin: str, code: Code, problems: list[Problem]
+    ) -> None:
         """Start reading; anything but a mapping with text keys is one problem and reads as empty."""
         self.place, self.origin, self.code, self.problems = place, origin, code, problems
         self._known: list[str] = []
@@ -36,7 +38,9 @@ class Fields:
     def problem(self, name: str, what: str, hint: str = "") -> None:
         """Add a problem about the field (or about the mapping itself, with an empty name)."""
         source = f"{self.place}.{name}".strip(".") if name else self.place
-        self.problems.append(Problem(code=self.code, what=what, source=source, origin=self.origin, hint=hint))
+        self.problems.append(
+            Problem(code=self.code, what=what, source=source, origin=self.origin, hint=hint)
+        )
 
     def has(self, name: str) -> bool:
         """Say whether the field is present and not null."""
@@ -52,7 +56,13 @@ class Fields:
         return self._data.get(name)
 
     def text(
-        self, name: str, *, default: str | None = None, pattern: str = r"(?s).+", form: str = "", longest: int = 4096
+        self,
+        name: str,
+        *,
+        default: str | None = None,
+        pattern: str = r"(?s).+",
+        form: str = "",
+        longest: int = 4096,
     ) -> str:
         """Take a text that matches the whole pattern; without a default it is required."""
         found = self.take(name)
@@ -65,7 +75,9 @@ class Fields:
             return default or ""
         return found
 
-    def optional(self, name: str, *, pattern: str = r"(?s).+", form: str = "", longest: int = 4096) -> str | None:
+    def optional(
+        self, name: str, *, pattern: str = r"(?s).+", form: str = "", longest: int = 4096
+    ) -> str | None:
         """Take a text that may be absent."""
         if not self.has(name):
             self.take(name)
@@ -98,11 +110,15 @@ class Fields:
         match = _DURATION.fullmatch(found) if isinstance(found, str) else None
         seconds = int(match.group(1)) * _UNIT_S[match.group(2)] if match else -1.0
         if not least <= seconds <= most:
-            self.problem(name, f"must be a duration from {least:g}s to {most:g}s, such as 500ms, 10s or 2m")
+            self.problem(
+                name, f"must be a duration from {least:g}s to {most:g}s, such as 500ms, 10s or 2m"
+            )
             return default
         return seconds
 
-    def texts(self, name: str, *, pattern: str = r"(?s).+", form: str = "a text", most: int = 256) -> tuple[str, ...]:
+    def texts(
+        self, name: str, *, pattern: str = r"(?s).+", form: str = "a text", most: int = 256
+    ) -> tuple[str, ...]:
         """Take a list of texts; absent is empty."""
         found = self.take(name)
         if found is None:
@@ -119,7 +135,13 @@ class Fields:
         """Take a mapping; absent reads as empty, so its own required fields are reported."""
         found = self.take(name)
         place = f"{self.place}.{name}".strip(".")
-        return Fields({} if found is None else found, place=place, origin=self.origin, code=self.code, problems=self.problems)
+        return Fields(
+            {} if found is None else found,
+            place=place,
+            origin=self.origin,
+            code=self.code,
+            problems=self.problems,
+        )
 
     def children(self, name: str, *, most: int = 64) -> list[Fields]:
         """Take a list of mappings; absent is empty."""
@@ -130,7 +152,13 @@ class Fields:
             self.problem(name, f"must be a list of at most {most} entries")
             return []
         return [
-            Fields(entry, place=f"{self.place}.{name}[{index}]".strip("."), origin=self.origin, code=self.code, problems=self.problems)
+            Fields(
+                entry,
+                place=f"{self.place}.{name}[{index}]".strip("."),
+                origin=self.origin,
+                code=self.code,
+                problems=self.problems,
+            )
             for index, entry in enumerate(found)
         ]
 
@@ -141,7 +169,11 @@ class Fields:
             return present[0]
         wanted = ", ".join(names)
         self._known.extend(names)
-        what = f"has {' and '.join(present)}; exactly one is allowed" if present else f"needs exactly one of {wanted}"
+        what = (
+            f"has {' and '.join(present)}; exactly one is allowed"
+            if present
+            else f"needs exactly one of {wanted}"
+        )
         unknown = [name for name in self._data if name not in self._known]
         hint = errors.did_you_mean(unknown[0], names) if unknown and not present else ""
         self.problem("", what, hint)

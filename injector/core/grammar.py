@@ -61,7 +61,9 @@ def parse(text: str) -> Value:
     Raises GrammarError with all mistakes. Never evaluates anything.
     """
     if len(text) > MAX_TEXT:
-        raise GrammarError((Slip(column=MAX_TEXT + 1, what=f"the value is longer than {MAX_TEXT} characters"),))
+        raise GrammarError(
+            (Slip(column=MAX_TEXT + 1, what=f"the value is longer than {MAX_TEXT} characters"),)
+        )
     parts: list[str | Expression] = []
     slips: list[Slip] = []
     pending = ""
@@ -79,7 +81,11 @@ def parse(text: str) -> Value:
         end = _closing_brace(text, at)
         if end is None:
             slips.append(
-                Slip(column=found.end() - 1, what='"#{" is never closed by "}"', hint="write ##{ for a literal #{")
+                Slip(
+                    column=found.end() - 1,
+                    what='"#{" is never closed by "}"',
+                    hint="write ##{ for a literal #{",
+                )
             )
             at = len(text)
             break
@@ -157,26 +163,41 @@ class _Reader:
         start = self.at
         word = self._match(_WORD)
         if word is None:
-            raise self._slip("a reference is missing here", "write store:path#field, $/KEY, $service/KEY or KEY")
+            raise self._slip(
+                "a reference is missing here", "write store:path#field, $/KEY, $service/KEY or KEY"
+            )
         if self._skip(":"):
             if not reference.STORE.fullmatch(word):
-                raise _SlipError(start, f'"{word}" is not the name of a store', "store names are lower-case")
+                raise _SlipError(
+                    start, f'"{word}" is not the name of a store', "store names are lower-case"
+                )
             return self._store_read(word)
         if not reference.KEY.fullmatch(word):
-            raise _SlipError(start, f'"{word}" is not a key', "a key matches [A-Za-z_][A-Za-z0-9_]*; a store needs a path: store:path")
+            raise _SlipError(
+                start,
+                f'"{word}" is not a key',
+                "a key matches [A-Za-z_][A-Za-z0-9_]*; a store needs a path: store:path",
+            )
         return reference.SiblingKey(key=word)
 
     def end_of(self, what: str) -> None:
         self._blanks()
         if self.at < self.end:
-            raise self._slip(f'unexpected "{self.text[self.at]}" after {what}', 'filters follow "|"; quote a path with odd characters')
+            raise self._slip(
+                f'unexpected "{self.text[self.at]}" after {what}',
+                'filters follow "|"; quote a path with odd characters',
+            )
 
     def _store_read(self, store: str) -> Reference:
         start = self.at
         path = self._quoted() if self._peek('"') else self._match(reference.BARE_PATH)
         problem = reference.path_problem(path or "")
         if path is None or problem is not None:
-            raise _SlipError(start, problem or "the path is empty", "write the path exactly as the store knows it")
+            raise _SlipError(
+                start,
+                problem or "the path is empty",
+                "write the path exactly as the store knows it",
+            )
         field = version = None
         if self._skip("#"):
             field = self._field()
@@ -190,9 +211,15 @@ class _Reader:
         start = self.at
         field = self._quoted() if self._peek('"') else self._match(reference.BARE_WORD)
         if not field:
-            raise _SlipError(start, "a field is missing after #", "write #field or a JSON Pointer such as #/a/0")
+            raise _SlipError(
+                start, "a field is missing after #", "write #field or a JSON Pointer such as #/a/0"
+            )
         if field.startswith("/") and not _POINTER.fullmatch(field):
-            raise _SlipError(start, f'"{field}" is not a JSON Pointer', "~ is written ~0 and / is written ~1 (RFC 6901)")
+            raise _SlipError(
+                start,
+                f'"{field}" is not a JSON Pointer',
+                "~ is written ~0 and / is written ~1 (RFC 6901)",
+            )
         if len(field) > 253 or not field.isprintable():
             raise _SlipError(start, "the field is longer than 253 characters or not printable")
         return field
@@ -203,7 +230,11 @@ class _Reader:
         service, dot, namespace = word.partition(".")
         for name, is_wanted in ((service, True), (namespace, bool(dot))):
             if is_wanted and not reference.LABEL.fullmatch(name):
-                raise _SlipError(start, f'"{word}" is not a service or service.namespace', "both are lower-case DNS labels")
+                raise _SlipError(
+                    start,
+                    f'"{word}" is not a service or service.namespace',
+                    "both are lower-case DNS labels",
+                )
         return service, namespace if dot else None
 
     def _port(self) -> int | None:
@@ -218,7 +249,9 @@ class _Reader:
         start = self.at
         word = self._match(_WORD) or ""
         if not reference.KEY.fullmatch(word):
-            raise _SlipError(start, f'"{word}" is not a key', "a key matches [A-Za-z_][A-Za-z0-9_]*")
+            raise _SlipError(
+                start, f'"{word}" is not a key', "a key matches [A-Za-z_][A-Za-z0-9_]*"
+            )
         return word
 
     def _filter(self) -> Filter:
@@ -227,15 +260,22 @@ class _Reader:
         name = self._match(_WORD) or ""
         if name not in reference.FILTERS:
             known = ", ".join(reference.FILTERS)
-            raise _SlipError(start, f'no filter is called "{name}"', errors.did_you_mean(name, reference.FILTERS) or f"filters: {known}")
+            raise _SlipError(
+                start,
+                f'no filter is called "{name}"',
+                errors.did_you_mean(name, reference.FILTERS) or f"filters: {known}",
+            )
         args = self._arguments() if self._skip("(") else ()
         least, most = reference.FILTERS[name]
         if not least <= len(args) <= most:
-            raise _SlipError(start, f'the filter "{name}" takes {least if least == most else f"{least} to {most}"} arguments, not {len(args)}')
+            raise _SlipError(
+                start,
+                f'the filter "{name}" takes {least if least == most else f"{least} to {most}"} arguments, not {len(args)}',
+            )
         return Filter(name=name, args=args)
 
     def _arguments(self) -> tuple[str, ...]:
-        args = []
+        args: list[str] = []
         self._blanks()
         while not self._skip(")"):
             if args:
@@ -253,7 +293,9 @@ class _Reader:
             if self.text[self.at] == "\\":
                 self.at += 1
                 if self.at >= self.end or self.text[self.at] not in '"\\':
-                    raise self._slip("unknown escape", 'inside quotes only \\" and \\\\ are escapes')
+                    raise self._slip(
+                        "unknown escape", 'inside quotes only \\" and \\\\ are escapes'
+                    )
             out.append(self.text[self.at])
             self.at += 1
         if not self._skip('"', after_blanks=False):

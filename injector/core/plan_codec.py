@@ -61,19 +61,31 @@ def decode(text: str) -> Plan:
             raise _NotAPlanError("it is too large or cut off")
         return from_json(data.decode())
     except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
-        what = str(error) if isinstance(error, _NotAPlanError) else "it is not base64url of zlib of JSON"
-        raise Refused([Problem(code=errors.PLAN, what=f"the plan cannot be read: {what}")]) from None
+        what = (
+            str(error)
+            if isinstance(error, _NotAPlanError)
+            else "it is not base64url of zlib of JSON"
+        )
+        raise Refused(
+            [Problem(code=errors.PLAN, what=f"the plan cannot be read: {what}")]
+        ) from None
 
 
 def from_json(text: str) -> Plan:
     """Return the plan of a JSON text; raises ValueError with what is wrong."""
     data = _Object(json.loads(text), "plan")
     if data.get("v") != plan.VERSION:
-        raise _NotAPlanError(f"its version is {data.get('v')!r}, this injector reads {plan.VERSION}")
+        raise _NotAPlanError(
+            f"its version is {data.get('v')!r}, this injector reads {plan.VERSION}"
+        )
     stores = data.each("stores", lambda o: PlanStore(name=o.text("name"), document=o.text("spec")))
     reads = data.each(
         "reads",
-        lambda o: Read(store=o.index("store", len(stores)), path=o.text("path"), version=o.maybe_text("version")),
+        lambda o: Read(
+            store=o.index("store", len(stores)),
+            path=o.text("path"),
+            version=o.maybe_text("version"),
+        ),
     )
     values: list[PlanValue] = []
     for entry in data.objects("values"):
@@ -87,7 +99,9 @@ def from_json(text: str) -> Plan:
         containers=data.each("containers", lambda o: _container_from(o, len(values))),
         group=data.maybe_whole("group"),
         deadline_s=float(data.whole("deadlineMs")) / 1000,
-        sources=data.each("sources", lambda o: (o.text("container"), o.text("name"), o.text("text"))),
+        sources=data.each(
+            "sources", lambda o: (o.text("container"), o.text("name"), o.text("text"))
+        ),
     )
 
 
@@ -99,7 +113,13 @@ def _plan(p: Plan) -> dict[str, object]:
         "stores": [{"name": s.name, "spec": s.document} for s in p.stores],
         "reads": [_bare(store=r.store, path=r.path, version=r.version) for r in p.reads],
         "values": [
-            _bare(key=v.key, origin=v.origin, parts=[_part(part) for part in v.parts], rule=_rule(v.rule)) for v in p.values
+            _bare(
+                key=v.key,
+                origin=v.origin,
+                parts=[_part(part) for part in v.parts],
+                rule=_rule(v.rule),
+            )
+            for v in p.values
         ],
         "containers": [
             _bare(
@@ -133,7 +153,9 @@ def _rule(rule: Rule | None) -> object:
     if rule is None or rule == _BLANK:
         return None
     required = None if rule.required else False
-    return _bare(required=required, default=rule.default, matches=rule.matches, notAfter=rule.not_after)
+    return _bare(
+        required=required, default=rule.default, matches=rule.matches, notAfter=rule.not_after
+    )
 
 
 def _value_from(o: _Object, *, reads: int, values: int) -> PlanValue:
@@ -147,7 +169,11 @@ def _value_from(o: _Object, *, reads: int, values: int) -> PlanValue:
         if part.get("use") is not None:
             parts.append(Use(value=part.index("use", values), filters=filters))
         else:
-            parts.append(Pick(read=part.index("read", reads), field=part.maybe_text("field"), filters=filters))
+            parts.append(
+                Pick(
+                    read=part.index("read", reads), field=part.maybe_text("field"), filters=filters
+                )
+            )
     rule = None
     if o.get("rule") is not None:
         r = _Object(o.get("rule"), "rule")
@@ -179,7 +205,11 @@ FILE_SEGMENT = re.compile(r"(?!\.\.)(?!\.\Z)[A-Za-z0-9._-]{1,253}")
 def is_file_path(path: str) -> bool:
     """Say whether a path is relative, canonical and made of plain names (none starts with `..`)."""
     segments = path.split("/")
-    return len(segments) <= 8 and len(path) <= 1024 and all(FILE_SEGMENT.fullmatch(segment) for segment in segments)
+    return (
+        len(segments) <= 8
+        and len(path) <= 1024
+        and all(FILE_SEGMENT.fullmatch(segment) for segment in segments)
+    )
 
 
 def _container_from(o: _Object, values: int) -> ContainerPlan:
@@ -193,11 +223,14 @@ def _container_from(o: _Object, values: int) -> ContainerPlan:
         item = _Object({"name": entry[0], "value": entry[1]}, "env")
         env.append(EnvItem(name=entry[0], value=item.index("value", values)))
     files = tuple(
-        FileItem(path=f.text("path"), value=f.index("value", values), mode=f.maybe_whole("mode")) for f in o.objects("files")
+        FileItem(path=f.text("path"), value=f.index("value", values), mode=f.maybe_whole("mode"))
+        for f in o.objects("files")
     )
     if not all(_ENV_NAME.fullmatch(e.name) for e in env) or len({e.name for e in env}) != len(env):
         raise _NotAPlanError("an env name is not one, or stands twice")
-    if not all(is_file_path(f.path) for f in files) or not all(f.mode is None or 0 <= f.mode <= 0o777 for f in files):
+    if not all(is_file_path(f.path) for f in files) or not all(
+        f.mode is None or 0 <= f.mode <= 0o777 for f in files
+    ):
         raise _NotAPlanError("a file's path or mode is not one")
     if len({f.path for f in files}) != len(files):
         raise _NotAPlanError("a file stands twice")

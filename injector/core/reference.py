@@ -107,7 +107,7 @@ def path_problem(path: str) -> str | None:
     if not path or path == "/":
         return "the path is empty"
     if found := _PATH_FORBIDDEN.search(path):
-        return f"the path may not hold {ascii(found.group())}"
+        return f"the path may not hold {found.group()!a}"
     segments = path.removeprefix("/").split("/")
     if "" in segments:
         return "the path has an empty segment"

@@ -20,6 +20,9 @@ MAX_DEPTH = 32
 Json = Mapping[str, "Json"] | list["Json"] | str | bool | None
 """Parsed JSON; a number is a `Number`, which keeps its source text."""
 
+Fields = Mapping[str, Json | bytes]
+"""What a store keeps under names; bytes are a value that is no UTF-8 text."""
+
 
 class Number(str):
     """A JSON number as it was written: 10 stays 10, 1e400 and 2**60 lose nothing."""
@@ -45,13 +48,19 @@ class Secret:
 
     __slots__ = ("_data", "lease", "version")
 
-    def __init__(self, data: bytes | Mapping[str, Json], *, version: str | None = None, lease: Lease | None = None) -> None:
+    def __init__(
+        self,
+        data: bytes | Fields,
+        *,
+        version: str | None = None,
+        lease: Lease | None = None,
+    ) -> None:
         """Hide the data."""
         self._data = data
         self.version = version
         self.lease = lease
 
-    def reveal(self) -> bytes | Mapping[str, Json]:
+    def reveal(self) -> bytes | Fields:
         """Return the data; never bind the result to a name that lives on."""
         return self._data
 
@@ -90,7 +99,7 @@ class Failure:
         return self.code in (errors.DOWN, errors.THROTTLED, errors.TLS)
 
 
-class LoginFailed(Exception):  # noqa: N818 (it reads as what happened)
+class LoginFailed(Exception):
     """A session could not be opened; `failure` says why. Raised by providers only."""
 
     def __init__(self, failure: Failure) -> None:
@@ -99,7 +108,7 @@ class LoginFailed(Exception):  # noqa: N818 (it reads as what happened)
         super().__init__(failure.what)
 
 
-class NotJson(ValueError):  # noqa: N818
+class NotJson(ValueError):
     """The bytes are not JSON in the strict form we read; the message quotes nothing of them."""
 
 
@@ -110,7 +119,11 @@ def parse_json(data: bytes) -> Json:
     """
     try:
         found = json.loads(
-            data.decode("utf-8"), parse_int=Number, parse_float=Number, parse_constant=_no_constant, object_pairs_hook=_unique
+            data.decode("utf-8"),
+            parse_int=Number,
+            parse_float=Number,
+            parse_constant=_no_constant,
+            object_pairs_hook=_unique,
         )
     except NotJson:
         raise
@@ -128,7 +141,13 @@ def format_json(value: Json) -> str:
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{format_json(v)}" for k, v in value.items()) + "}"
+        return (
+            "{"
+            + ",".join(
+                f"{json.dumps(k, ensure_ascii=False)}:{format_json(v)}" for k, v in value.items()
+            )
+            + "}"
+        )
     if isinstance(value, list):
         return "[" + ",".join(format_json(entry) for entry in value) + "]"
     return json.dumps(value, ensure_ascii=False)

@@ -9,8 +9,9 @@ Each provider has one module with one `parse`; `PROVIDERS` is the table of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from injector.core import errors
@@ -62,7 +63,9 @@ class Store:
         return self.spec.sources(self.name, self.audience)
 
 
-PROVIDERS = {
+Parser = Callable[..., Spec]
+
+PROVIDERS: Mapping[str, Parser] = {
     "vault": vault.parse,
     "local": local.parse,
     "k8s": kubernetes.parse,
@@ -78,10 +81,14 @@ def parse(name: str, document: object, *, in_cluster: bool = True) -> Store:
     """
     problems: list[Problem] = []
     origin = f"ClusterSecretStore {name}" if in_cluster else f"store {name}"
-    fields = Fields(document, place="spec", origin=origin, code=errors.STORE_SPEC, problems=problems)
+    fields = Fields(
+        document, place="spec", origin=origin, code=errors.STORE_SPEC, problems=problems
+    )
     audience = fields.optional("audience", form="a text of at most 253 characters", longest=253)
     timeout_s = fields.duration_s("timeout", default=10.0, least=0.1, most=60.0)
-    allowed = fields.texts("allowedNamespaces", pattern=r"[-a-z0-9*]{1,63}", form="a namespace or a pattern with *")
+    allowed = fields.texts(
+        "allowedNamespaces", pattern=r"[-a-z0-9*]{1,63}", form="a namespace or a pattern with *"
+    )
     if not fields.has("allowedNamespaces"):
         allowed = ("*",)
     retry = _retry(fields)
@@ -93,13 +100,29 @@ def parse(name: str, document: object, *, in_cluster: bool = True) -> Store:
     if problems or provider is None or spec is None:
         raise Refused(problems)
     return Store(
-        name=name, provider=provider, spec=spec, audience=audience, timeout_s=timeout_s, retry=retry, allowed_namespaces=allowed
+        name=name,
+        provider=provider,
+        spec=spec,
+        audience=audience,
+        timeout_s=timeout_s,
+        retry=retry,
+        allowed_namespaces=allowed,
     )
+
+
+@lru_cache(maxsize=1024)
+def from_text(name: str, document: str) -> Store:
+    """Return the store of a canonical definition, remembered: it is parsed once for all its pods."""
+    return parse(name, json.loads(document))
 
 
 def canonical(document: Mapping[str, object]) -> str:
     """Return the definition as the plan carries it: canonical JSON without who may use it."""
-    kept = {key: value for key, value in document.items() if key != "allowedNamespaces" and value is not None}
+    kept = {
+        key: value
+        for key, value in document.items()
+        if key != "allowedNamespaces" and value is not None
+    }
     return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

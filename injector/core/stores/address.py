@@ -59,7 +59,7 @@ def take(fields: Fields, name: str) -> Address:
 
 def host_problem(host: str) -> str | None:
     """Return why a host may not be a store's, or None; brackets mark an IPv6 address."""
-    import ipaddress  # noqa: PLC0415 (a name needs none of it)
+    import ipaddress
 
     is_v6 = host.startswith("[")
     if not is_v6 and not re.fullmatch(r"[0-9.]+|.*\.(?:0x[0-9a-f]+|[0-9]+)|0x[0-9a-f]+", host):
@@ -75,7 +75,7 @@ def host_problem(host: str) -> str | None:
 
 def is_forbidden_peer(ip: str) -> bool:
     """Say whether an IP address can never be a store: metadata services live on link-local ones."""
-    import ipaddress  # noqa: PLC0415 (asked once per connection)
+    import ipaddress
 
     address = ipaddress.ip_address(ip.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):

@@ -23,7 +23,11 @@ class Kubernetes:
         """A path is the name of a Secret, a field one of its keys; there are no versions."""
         if not re.fullmatch(source.NAME, path):
             return "the path is the name of a Secret of the pod's namespace"
-        if field is not None and not field.startswith("/") and not re.fullmatch(source.DATA_KEY, field):
+        if (
+            field is not None
+            and not field.startswith("/")
+            and not re.fullmatch(source.DATA_KEY, field)
+        ):
             return "the field is a key of the Secret"
         if version is not None:
             return "Secrets have no versions to pin"

@@ -52,7 +52,9 @@ Source = TokenSource | SecretSource | ConfigMapSource
 
 def secret(name: str, key: str | None) -> SecretSource:
     """Return the source for a key of a Secret, at the one place where everybody looks for it."""
-    return SecretSource(name=name, key=key, path=f"secrets/{name}" + (f"/{key}" if key is not None else ""))
+    return SecretSource(
+        name=name, key=key, path=f"secrets/{name}" + (f"/{key}" if key is not None else "")
+    )
 
 
 def config_map(name: str, key: str) -> ConfigMapSource:
@@ -65,7 +67,9 @@ def token(store: str, audience: str) -> TokenSource:
     return TokenSource(audience=audience, path=f"tokens/{store}")
 
 
-def take(fields: Fields, name: str, *, in_cluster: bool) -> SecretSource | ConfigMapSource | LocalFile | None:
+def take(
+    fields: Fields, name: str, *, in_cluster: bool
+) -> SecretSource | ConfigMapSource | LocalFile | None:
     """Take a credential or file reference: `{secretRef|configMapRef: {name, key}}` or, on a laptop, `{file: PATH}`."""
     child = fields.child(name)
     members = ("secretRef", "configMapRef") if in_cluster else ("secretRef", "configMapRef", "file")

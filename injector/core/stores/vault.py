@@ -74,8 +74,15 @@ def parse(fields: Fields, *, in_cluster: bool) -> Vault:
     parsed = Vault(
         address=address.take(fields, "address"),
         namespace=fields.optional("namespace", pattern=MOUNT + "/?", form="a Vault namespace"),
-        ca_bundle=fields.optional("caBundle", pattern=r"(?s)\s*-----BEGIN CERTIFICATE-----.+", form="PEM certificates", longest=65_536),
-        server_name=fields.optional("tlsServerName", pattern=r"[-A-Za-z0-9.]{1,253}", form="a DNS name"),
+        ca_bundle=fields.optional(
+            "caBundle",
+            pattern=r"(?s)\s*-----BEGIN CERTIFICATE-----.+",
+            form="PEM certificates",
+            longest=65_536,
+        ),
+        server_name=fields.optional(
+            "tlsServerName", pattern=r"[-A-Za-z0-9.]{1,253}", form="a DNS name"
+        ),
         login=_login(fields.child("auth"), in_cluster=in_cluster),
     )
     fields.finish()
@@ -84,15 +91,25 @@ def parse(fields: Fields, *, in_cluster: bool) -> Vault:
 
 def _login(auth: Fields, *, in_cluster: bool) -> TokenLogin | AppRoleLogin | StaticToken:
     method = auth.one_of(("kubernetes", "jwt", "appRole", "token"))
-    login: TokenLogin | AppRoleLogin | StaticToken = TokenLogin(method="kubernetes", mount="", role="")
+    login: TokenLogin | AppRoleLogin | StaticToken = TokenLogin(
+        method="kubernetes", mount="", role=""
+    )
     if method in ("kubernetes", "jwt"):
         child = auth.child(method)
-        mount = child.text("mountPath", default=method, pattern=MOUNT, form="the path of an auth method")
-        login = TokenLogin(method=method, mount=mount, role=child.text("role", pattern=ROLE, form="the name of a role"))
+        mount = child.text(
+            "mountPath", default=method, pattern=MOUNT, form="the path of an auth method"
+        )
+        login = TokenLogin(
+            method=method,
+            mount=mount,
+            role=child.text("role", pattern=ROLE, form="the name of a role"),
+        )
         child.finish()
     elif method == "appRole":
         child = auth.child(method)
-        mount = child.text("mountPath", default="approle", pattern=MOUNT, form="the path of an auth method")
+        mount = child.text(
+            "mountPath", default="approle", pattern=MOUNT, form="the path of an auth method"
+        )
         role_id = child.text("roleId", pattern=r"[-A-Za-z0-9_.]{1,128}", form="a role id")
         secret_id = source.take(child, "secretId", in_cluster=in_cluster)
         child.finish()

@@ -1,0 +1,128 @@
+"""A pod that already carries our parts: the second round of admission, or a forgery.
+
+The API server may ask again after other webhooks changed the pod, and a person may create a pod from
+one that was injected. A marker would prove nothing, since tenants can write it. So the parts are
+taken out again, the decision is made anew, and what is there must cover what we would add.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from injector.core import plan_codec
+from injector.core.errors import Refused
+from injector.core.plan import Plan
+from webhook.core import patch
+from webhook.core import pod as pods
+
+
+def carries_parts(pod: Mapping[str, Any]) -> bool:
+    """Say whether the pod has a container or a volume with a name of ours."""
+    body = pods.spec(pod)
+    return any(c.name == pods.NAME for c in pods.containers(pod)) or any(
+        patch.is_volume_name(str(volume.get("name"))) for volume in body.get("volumes") or ()
+    )
+
+
+def before(pod: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the pod as it was before our parts, or None when the parts are not of our making."""
+    plan = _plan(pod)
+    if plan is None:
+        return None
+    found: dict[str, Any] = copy.deepcopy(dict(pod))
+    body = found["spec"]
+    body["initContainers"] = [c for c in body["initContainers"] if c.get("name") != pods.NAME]
+    if not body["initContainers"]:
+        del body["initContainers"]
+    body["volumes"] = [
+        v for v in body.get("volumes") or () if not patch.is_volume_name(str(v.get("name")))
+    ]
+    texts = {(container, name): text for container, name, text in plan.sources}
+    for part in plan.containers:
+        for container in pods.containers(found):
+            if container.name == part.name:
+                _undo(container, texts)
+    return found
+
+
+def covers(there: object, wanted: object) -> bool:
+    """Say whether everything wanted is there: other webhooks and defaults may have added more.
+
+    Lists of named entries are compared by name, other lists must be equal. Images are equal when
+    their digests are: a mirror may have changed the registry.
+    """
+    if isinstance(wanted, Mapping):
+        return isinstance(there, Mapping) and all(
+            _same_image(there.get(k), v) if k == "image" else covers(there.get(k), v)
+            for k, v in wanted.items()
+        )
+    if isinstance(wanted, Sequence) and not isinstance(wanted, str):
+        if not isinstance(there, Sequence) or isinstance(there, str):
+            return False
+        if wanted and all(isinstance(entry, Mapping) and ("name" in entry) for entry in wanted):
+            found = [entry for entry in there if isinstance(entry, Mapping)]
+            return all(
+                any(_is_same_entry(f, entry) and covers(f, entry) for f in found)
+                for entry in wanted
+            )
+        return len(there) == len(wanted) and all(
+            covers(a, b) for a, b in zip(there, wanted, strict=True)
+        )
+    return there == wanted
+
+
+def _is_same_entry(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return one.get("name") == other.get("name") and one.get("mountPath") == other.get("mountPath")
+
+
+def _same_image(there: object, wanted: object) -> bool:
+    if there == wanted:
+        return True
+    digest = str(wanted).partition("@")[2]
+    return bool(digest) and str(there).partition("@")[2] == digest
+
+
+def _plan(pod: Mapping[str, Any]) -> Plan | None:
+    ours = [c for c in pods.containers(pod) if c.name == pods.NAME]
+    if len(ours) != 1 or not ours[0].is_init:
+        return None
+    text = next((e.get("value") for e in ours[0].env if e.get("name") == patch.PLAN_VARIABLE), None)
+    try:
+        return plan_codec.decode(str(text)) if text else None
+    except Refused:
+        return None
+
+
+def _undo(container: pods.Container, texts: Mapping[tuple[str, str], str]) -> None:
+    """Take our parts out of one container of a pod that is a copy of our own."""
+    raw: dict[str, Any] = container.raw  # type: ignore[assignment]  # `before` made the copy
+    raw["volumeMounts"] = [
+        m for m in raw.get("volumeMounts") or () if not patch.is_volume_name(str(m.get("name")))
+    ]
+    for owner in (raw, *_exec_owners(raw)):
+        command = owner.get("command") or []
+        if command[: len(patch.LAUNCHER)] == patch.LAUNCHER:
+            owner["command"] = command[len(patch.LAUNCHER) :]
+    env = [e for e in raw.get("env") or () if not _is_file_key(e)]
+    there = {e.get("name") for e in env}
+    env += [
+        {"name": name, "value": text}
+        for (owner, name), text in texts.items()
+        if owner == container.name and name not in there
+    ]
+    if env or "env" in raw:
+        raw["env"] = env
+
+
+def _exec_owners(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+    lifecycle = raw.get("lifecycle") or {}
+    actions = [raw.get("livenessProbe"), raw.get("readinessProbe"), raw.get("startupProbe")]
+    actions += [lifecycle.get("postStart"), lifecycle.get("preStop")]
+    return [action["exec"] for action in actions if action and action.get("exec")]
+
+
+def _is_file_key(entry: Mapping[str, Any]) -> bool:
+    ref = (entry.get("valueFrom") or {}).get("fileKeyRef") or {}
+    return ref.get("volumeName") == patch.ENV_VOLUME

@@ -1,0 +1,267 @@
+"""What a pod asks for: the annotations of our prefix, typed.
+
+The table `ANNOTATIONS` is the whole list; docs/annotations.md is made from it. An unknown name is a
+problem with a "did you mean", never silence. `inject` decides before anything else is looked at:
+
+    inject       other annotations of ours   result
+    "false"      any                         not asked for (opted out)
+    "true"       any                         asked for
+    absent       some                        asked for
+    absent       none                        not asked for
+    else         any                         a problem
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from injector.core import errors, reference
+from injector.core.errors import Problem
+from webhook.core import yamltext
+from webhook.core.definitions import Definitions, Reader
+
+PREFIX = "secret-injector.io/"
+INJECT = PREFIX + "inject"
+FILES_PATH = "/run/secrets/injector"
+MODES = ("init", "sidecar", "parallel")
+ENV_MODES = ("auto", "launcher", "native")
+
+# Mounting over these would break the container or hide what it needs; the launcher has its own.
+_RESERVED_PATHS = ("/proc", "/sys", "/dev", "/etc", "/var/run/secrets", "/run/secret-injector")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """One annotation: its form in words, what it means, and whether `.<container>` may follow it."""
+
+    name: str
+    form: str
+    meaning: str
+    default: str = ""
+    is_per_container: bool = False
+
+
+ANNOTATIONS = (
+    Annotation(
+        name="inject", form='"true" or "false"', meaning="ask for injection, or opt out of it"
+    ),
+    Annotation(
+        name="service",
+        form="the name of a ServiceSecrets",
+        meaning="take this service's keys and files; it is of the pod's namespace",
+    ),
+    Annotation(
+        name="env",
+        form="YAML map NAME: value",
+        meaning="variables, added to the service's or overriding them; may hold __import_svc",
+        is_per_container=True,
+    ),
+    Annotation(
+        name="files",
+        form="YAML map name: value, or name: {value, mode, path}",
+        meaning="files below files-path",
+        is_per_container=True,
+    ),
+    Annotation(
+        name="containers",
+        form="comma list of container names",
+        meaning="which containers are served; init and sidecar containers only when named",
+        default="all app containers",
+    ),
+    Annotation(
+        name="env-mode",
+        form="auto, launcher or native",
+        meaning="how variables reach the process",
+        default="auto",
+    ),
+    Annotation(
+        name="mode",
+        form="init, sidecar or parallel",
+        meaning="when values are fetched, and whether they are kept fresh",
+        default="init",
+    ),
+    Annotation(
+        name="refresh",
+        form="a duration such as 5m",
+        meaning="sidecar: how often static values are read again",
+        default="1h",
+    ),
+    Annotation(
+        name="on-change",
+        form="none, signal:NAME or restart",
+        meaning="sidecar: what happens to the process when a value changed",
+        default="none",
+    ),
+    Annotation(
+        name="files-path",
+        form="an absolute path",
+        meaning="the folder that the files appear in",
+        default=FILES_PATH,
+    ),
+    Annotation(
+        name="init-after",
+        form="the name of an init container",
+        meaning="our init container goes behind it instead of first",
+    ),
+)
+
+_BY_NAME = {annotation.name: annotation for annotation in ANNOTATIONS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Everything a pod's annotations say. `per_container` overrides `shared` for the container named."""
+
+    service: str | None = None
+    shared: Definitions = field(default_factory=Definitions)
+    per_container: Mapping[str, Definitions] = field(default_factory=dict)
+    containers: tuple[str, ...] | None = None
+    env_mode: str = "auto"
+    mode: str = "init"
+    refresh: str | None = None
+    on_change: str = "none"
+    files_path: str = FILES_PATH
+    init_after: str | None = None
+
+
+def ours(annotations: Mapping[str, object]) -> dict[str, object]:
+    """Return the annotations of our prefix, by name without it."""
+    return {k[len(PREFIX) :]: v for k, v in annotations.items() if k.startswith(PREFIX)}
+
+
+def parse(found: Mapping[str, str]) -> tuple[Wish, tuple[Problem, ...]]:
+    """Return what the annotations (names without prefix) ask for, and every problem in them."""
+    return _parse(tuple(sorted(found.items())))
+
+
+@lru_cache(maxsize=4096)
+def _parse(found: tuple[tuple[str, str], ...]) -> tuple[Wish, tuple[Problem, ...]]:
+    reader = _AnnotationReader(dict(found))
+    return reader.wish(), tuple(reader.problems)
+
+
+class _AnnotationReader:
+    def __init__(self, found: Mapping[str, str]) -> None:
+        self.found = found
+        self.problems: list[Problem] = []
+
+    def wish(self) -> Wish:
+        self._unknown()
+        containers = self._containers()
+        return Wish(
+            service=self._match("service", reference.LABEL.pattern),
+            shared=self._definitions(""),
+            per_container={name: self._definitions(name) for name in self._named_containers()},
+            containers=containers,
+            env_mode=self._choice("env-mode", ENV_MODES),
+            mode=self._choice("mode", MODES),
+            refresh=self._match("refresh", r"[1-9][0-9]{0,5}(?:s|m|h)"),
+            on_change=self._match(
+                "on-change", r"none|restart|signal:(?:HUP|INT|TERM|QUIT|USR1|USR2)"
+            )
+            or "none",
+            files_path=self._files_path(),
+            init_after=self._match("init-after", reference.LABEL.pattern),
+        )
+
+    def _unknown(self) -> None:
+        for name in self.found:
+            base, dot, container = name.partition(".")
+            known = _BY_NAME.get(base)
+            if known is None or (dot and not known.is_per_container):
+                hint = (
+                    errors.did_you_mean(base, _BY_NAME)
+                    or "docs/annotations.md lists every annotation"
+                )
+                self._problem(errors.ANNOTATION_UNKNOWN, name, "no such annotation", hint)
+            elif dot and not reference.LABEL.fullmatch(container):
+                self._problem(
+                    errors.ANNOTATION_UNKNOWN, name, "what follows the dot is no container's name"
+                )
+
+    def _named_containers(self) -> list[str]:
+        names = {n.partition(".")[2] for n in self.found if n.startswith(("env.", "files."))}
+        return sorted(name for name in names if reference.LABEL.fullmatch(name))
+
+    def _definitions(self, container: str) -> Definitions:
+        suffix = f".{container}" if container else ""
+        env, imports = self._reader("env" + suffix).env(self._tree("env" + suffix), "")
+        files = self._reader("files" + suffix).files(self._tree("files" + suffix), "")
+        if container and imports:
+            what = "imports are for all containers: move __import_svc to env"
+            self._problem(errors.ANNOTATION_VALUE, "env" + suffix, what)
+        return Definitions(env=env, files=files, imports=imports)
+
+    def _reader(self, name: str) -> Reader:
+        return Reader(f"annotation {PREFIX}{name}", self.problems)
+
+    def _tree(self, name: str) -> yamltext.Tree:
+        """Return the YAML map of an annotation; empty when it is absent or wrong."""
+        text = self.found.get(name)
+        if text is None:
+            return {}
+        try:
+            tree = yamltext.parse(text)
+        except yamltext.YamlSlip as slip:
+            self._problem(errors.ANNOTATION_VALUE, name, f"not a YAML map: {slip}")
+            return {}
+        if not isinstance(tree, dict):
+            self._problem(
+                errors.ANNOTATION_VALUE, name, f"must be a {_BY_NAME[name.partition('.')[0]].form}"
+            )
+            return {}
+        return tree
+
+    def _containers(self) -> tuple[str, ...] | None:
+        text = self.found.get("containers")
+        if text is None:
+            return None
+        names = tuple(name.strip() for name in text.split(","))
+        if not all(reference.LABEL.fullmatch(name) for name in names) or len(set(names)) != len(
+            names
+        ):
+            self._form("containers")
+            return None
+        return names
+
+    def _choice(self, name: str, choices: tuple[str, ...]) -> str:
+        text = self.found.get(name, choices[0])
+        if text not in choices:
+            self._form(name, errors.did_you_mean(text, choices))
+            return choices[0]
+        return text
+
+    def _match(self, name: str, pattern: str) -> str | None:
+        text = self.found.get(name)
+        if text is not None and not re.fullmatch(pattern, text):
+            self._form(name)
+            return None
+        return text
+
+    def _files_path(self) -> str:
+        text = self.found.get("files-path", FILES_PATH)
+        is_canonical = (
+            re.fullmatch(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+", text) and len(text) <= 512
+        )
+        if not is_canonical:
+            self._form("files-path")
+        elif any(text == path or text.startswith(path + "/") for path in _RESERVED_PATHS):
+            self._problem(
+                errors.ANNOTATION_VALUE,
+                "files-path",
+                f'"{text}" lies where the system keeps its own files',
+            )
+        else:
+            return text
+        return FILES_PATH
+
+    def _form(self, name: str, hint: str = "") -> None:
+        self._problem(errors.ANNOTATION_VALUE, name, f"must be {_BY_NAME[name].form}", hint)
+
+    def _problem(self, code: errors.Code, name: str, what: str, hint: str = "") -> None:
+        self.problems.append(
+            Problem(code=code, what=what, source=f"annotation {PREFIX}{name}", hint=hint)
+        )

@@ -1,0 +1,158 @@
+"""What the webhook knows of the cluster: a frozen snapshot, made anew for each relevant change.
+
+`cluster.py` feeds it from watches, the offline tools from files; a decision reads one snapshot from
+start to end, so a plan never mixes two states. An object that does not parse is kept with its
+problems: what refers to it is denied with them, everything else is unaffected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from injector.core import stores
+from injector.core.errors import Problem, Refused
+from injector.core.stores import Store
+from webhook.core import resources
+from webhook.core.resources import Environment, Policy, Service
+
+Key = tuple[str, str]
+"""Namespace (empty for cluster-scoped objects) and name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreEntry:
+    """A store as the cluster has it: `document` is None and `problems` speak when it does not parse."""
+
+    name: str
+    document: Mapping[str, object]
+    store: Store | None
+    problems: tuple[Problem, ...]
+    resource_version: str = field(default="", compare=False)
+
+    def serves(self, namespace: str) -> bool:
+        """Say whether pods of the namespace may use the store."""
+        patterns = self.store.allowed_namespaces if self.store is not None else ("*",)
+        return any(fnmatchcase(namespace, pattern) for pattern in patterns)
+
+
+BUILT_IN = StoreEntry(
+    name=stores.BUILT_IN,
+    document={"k8s": {}},
+    store=stores.parse(stores.BUILT_IN, {"k8s": {}}),
+    problems=(),
+    resource_version="",
+)
+
+NATIVE_FROM = (1, 35)
+"""The first kubelet whose `fileKeyRef` works without asking for it (KEP-3721, beta and on)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """The state of the cluster as far as decisions need it.
+
+    `kubelets` maps each schedulable node to its kubelet's (major, minor); `memo` remembers what was
+    worked out from this very snapshot and is dropped with it.
+    """
+
+    stores: Mapping[str, StoreEntry] = field(default_factory=lambda: {stores.BUILT_IN: BUILT_IN})
+    services: Mapping[Key, Service] = field(default_factory=dict)
+    environments: Mapping[str, Environment] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    kubelets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, objects: Iterable[dict[str, Any]]) -> Catalog:
+        """Return the catalog of the objects; kinds it does not know are passed over."""
+        catalog = cls()
+        for raw in objects:
+            catalog = catalog.with_object(str(raw.get("kind", "")), raw)
+        return catalog
+
+    def with_object(self, kind: str, raw: dict[str, Any]) -> Catalog:
+        """Return the catalog with the object added or replaced; itself when nothing relevant changed."""
+        metadata = raw.get("metadata") or {}
+        namespace, name = str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
+        match kind:
+            case "ClusterSecretStore":
+                return self._put("stores", name, _store(name, raw))
+            case "ServiceSecrets":
+                return self._put("services", (namespace or "default", name), resources.service(raw))
+            case "EnvironmentSecrets":
+                return self._put("environments", name, resources.environment(raw))
+            case "ClusterInjectionPolicy":
+                return self._put("policies", name, resources.policy(raw))
+            case "Namespace":
+                labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": name}
+                return self._put("namespaces", name, labels)
+            case "Node":
+                return self._put_node(name, raw)
+            case _:
+                return self
+
+    def without_object(self, kind: str, namespace: str, name: str) -> Catalog:
+        """Return the catalog without the object."""
+        part, key = {
+            "ClusterSecretStore": ("stores", name),
+            "ServiceSecrets": ("services", (namespace, name)),
+            "EnvironmentSecrets": ("environments", name),
+            "ClusterInjectionPolicy": ("policies", name),
+            "Namespace": ("namespaces", name),
+            "Node": ("kubelets", name),
+        }.get(kind, ("", ""))
+        if not part or key not in getattr(self, part):
+            return self
+        rest = dict(getattr(self, part))
+        del rest[key]
+        if part == "stores" and key == stores.BUILT_IN:
+            rest[stores.BUILT_IN] = BUILT_IN
+        changed: dict[str, Any] = {part: rest, "memo": {}}
+        return replace(self, **changed)
+
+    @property
+    def is_native_ready(self) -> bool:
+        """Say whether every schedulable node sets variables from `fileKeyRef`; False when none is known."""
+        return bool(self.kubelets) and min(self.kubelets.values()) >= NATIVE_FROM
+
+    def labels_of(self, namespace: str) -> Mapping[str, str]:
+        """Return the labels of a namespace; its name label is always there."""
+        return self.namespaces.get(namespace) or {"kubernetes.io/metadata.name": namespace}
+
+    def environments_of(self, namespace: str) -> tuple[Environment, ...]:
+        """Return the environments that select the namespace, by name: more than one is a conflict."""
+        labels = self.labels_of(namespace)
+        return tuple(e for _, e in sorted(self.environments.items()) if e.selector.matches(labels))
+
+    def _put(self, part: str, key: object, entry: object) -> Catalog:
+        entries: Mapping[object, object] = getattr(self, part)
+        if entries.get(key) == entry:
+            return self
+        changed: dict[str, Any] = {part: {**entries, key: entry}, "memo": {}}
+        return replace(self, **changed)
+
+    def _put_node(self, name: str, raw: dict[str, Any]) -> Catalog:
+        if (raw.get("spec") or {}).get("unschedulable"):
+            return self.without_object("Node", "", name)
+        info = (raw.get("status") or {}).get("nodeInfo") or {}
+        found = re.match(r"v?(\d+)\.(\d+)", str(info.get("kubeletVersion") or ""))
+        return self._put("kubelets", name, (int(found[1]), int(found[2])) if found else (0, 0))
+
+
+def _store(name: str, raw: Mapping[str, Any]) -> StoreEntry:
+    document = raw.get("spec") or {}
+    version = str((raw.get("metadata") or {}).get("resourceVersion") or "")
+    problems: tuple[Problem, ...] = ()
+    store = None
+    try:
+        store = stores.parse(name, document)
+    except Refused as refused:
+        problems = refused.problems
+    return StoreEntry(
+        name=name, document=document, store=store, problems=problems, resource_version=version
+    )

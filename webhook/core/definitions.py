@@ -1,0 +1,274 @@
+"""Definitions of keys and files: what a set of them says, whoever wrote it.
+
+A pod's annotation and a resource's `spec.env` have one form, so one reader: a mapping of names to
+texts or to `{value, required, default, matches, notAfter}`, with `__import_svc` beside them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from injector.core import errors, grammar, reference
+from injector.core.errors import Problem
+from injector.core.fields import Fields
+from injector.core.plan import Rule
+from injector.core.plan_codec import is_file_path
+from injector.core.reference import Value
+
+IMPORT = "__import_svc"
+MAX_KEYS = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceRef:
+    """Another service, as one writes it: `namespace` None is the writer's own."""
+
+    service: str
+    namespace: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyDef:
+    """One key: `place` is where in its object it stands (`spec.env.API_KEY`)."""
+
+    name: str
+    value: Value
+    rule: Rule | None
+    origin: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDef:
+    """One file: `path` below the files folder; `mode` None is the default."""
+
+    name: str
+    path: str
+    mode: int | None
+    value: Value
+    rule: Rule | None
+    origin: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definitions:
+    """What one writer set: keys and files in the order written, imports with later ones stronger."""
+
+    env: tuple[KeyDef, ...] = ()
+    files: tuple[FileDef, ...] = ()
+    imports: tuple[ServiceRef, ...] = ()
+
+
+@lru_cache(maxsize=16_384)
+def parsed(text: str) -> Value:
+    """Return `grammar.parse(text)`, remembered: pods of one template say the same texts."""
+    return grammar.parse(text)
+
+
+class Reader:
+    """Reads definitions of one object; every mistake goes to `problems` and is skipped over."""
+
+    def __init__(self, origin: str, problems: list[Problem]) -> None:
+        """`origin` names the object in every problem."""
+        self.origin, self.problems = origin, problems
+
+    def env(self, data: object, place: str) -> tuple[tuple[KeyDef, ...], tuple[ServiceRef, ...]]:
+        """Read a mapping of keys; return the keys and the imports."""
+        keys: list[KeyDef] = []
+        imports: tuple[ServiceRef, ...] = ()
+        for name, entry in self._mapping(data, place).items():
+            if name == IMPORT:
+                imports = self._imports(entry, _under(place, name))
+            elif not reference.KEY.fullmatch(name):
+                self._problem(
+                    errors.NAME, _under(place, name), f'"{name}" is not the name of a variable'
+                )
+            elif (made := self._entry(entry, _under(place, name))) is not None:
+                value, rule, _ = made
+                keys.append(
+                    KeyDef(
+                        name=name,
+                        value=value,
+                        rule=rule,
+                        origin=self.origin,
+                        place=_under(place, name),
+                    )
+                )
+        return tuple(keys), imports
+
+    def files(self, data: object, place: str) -> tuple[FileDef, ...]:
+        """Read a mapping of files."""
+        files: list[FileDef] = []
+        paths: dict[str, str] = {}
+        for name, entry in self._mapping(data, place).items():
+            here = _under(place, name)
+            made = self._entry(entry, here, "path", "mode")
+            if made is None:
+                continue
+            value, rule, extra = made
+            path = extra.optional("path") or name
+            if not is_file_path(path):
+                self._problem(errors.NAME, here, f'"{path}" is not a relative path of plain names')
+                continue
+            clash = next((p for p in paths if _overlap(p, path)), None)
+            if clash is not None:
+                self._problem(
+                    errors.DUPLICATE,
+                    here,
+                    f'"{path}" and "{clash}" of {paths[clash]} cannot both exist',
+                )
+                continue
+            paths[path] = here
+            files.append(
+                FileDef(
+                    name=name,
+                    path=path,
+                    mode=self._mode(extra, here),
+                    value=value,
+                    rule=rule,
+                    origin=self.origin,
+                    place=here,
+                )
+            )
+        return tuple(files)
+
+    def value(self, text: str, place: str) -> Value | None:
+        """Read one text; None after a mistake."""
+        try:
+            return parsed(text)
+        except grammar.GrammarError as error:
+            for slip in error.slips:
+                self._problem(
+                    errors.REFERENCE, f"{place} column {slip.column}", slip.what, slip.hint
+                )
+            return None
+
+    def _mapping(self, data: object, place: str) -> Mapping[str, object]:
+        if data is None:
+            return {}
+        if not isinstance(data, Mapping):
+            self._problem(errors.REFERENCE, place, "must be a mapping of names to values")
+            return {}
+        if len(data) > MAX_KEYS:
+            self._problem(errors.LIMIT, place, f"has {len(data)} entries, the limit is {MAX_KEYS}")
+            return {}
+        return data
+
+    def _entry(
+        self, entry: object, place: str, *extra: str
+    ) -> tuple[Value, Rule | None, Fields] | None:
+        # A bare text is short for {value: text}.
+        data = entry if isinstance(entry, Mapping) else {"value": entry}
+        fields = Fields(
+            data, place=place, origin=self.origin, code=errors.REFERENCE, problems=self.problems
+        )
+        before = len(self.problems)
+        text = fields.take("value")
+        if text is None:
+            fields.problem(
+                "value" if isinstance(entry, Mapping) else "",
+                'needs a value; write "" for an empty one',
+            )
+        elif not isinstance(text, str):
+            fields.problem(
+                "value" if isinstance(entry, Mapping) else "",
+                "must be a text; quote numbers and booleans",
+            )
+        value = self.value(text, place) if isinstance(text, str) else None
+        rule = _rule(fields)
+        rest = Fields(
+            {name: fields.take(name) for name in extra},
+            place=place,
+            origin=self.origin,
+            code=errors.NAME,
+            problems=self.problems,
+        )
+        fields.finish()
+        if value is None or len(self.problems) > before:
+            return None
+        return value, rule, rest
+
+    def _mode(self, extra: Fields, place: str) -> int | None:
+        text = extra.optional("mode")
+        if text is None:
+            return None
+        if not re.fullmatch(r"0?[0-7]{3}", text):
+            self._problem(errors.NAME, place, f'"{text}" is not an octal mode', 'use e.g. "0440"')
+            return None
+        return int(text, 8)
+
+    def _imports(self, entry: object, place: str) -> tuple[ServiceRef, ...]:
+        names = [entry] if isinstance(entry, str) else entry
+        if not isinstance(names, list | tuple) or len(names) > 64:
+            self._problem(
+                errors.REFERENCE, place, "must be $service, $service.namespace, or a list of them"
+            )
+            return ()
+        found = []
+        for name in names:
+            match = _SERVICE.fullmatch(name.strip()) if isinstance(name, str) else None
+            if match is None:
+                self._problem(
+                    errors.REFERENCE,
+                    place,
+                    "must be $service, $service.namespace, or a list of them",
+                )
+            else:
+                found.append(ServiceRef(service=match[1], namespace=match[2]))
+        return tuple(found)
+
+    def _problem(self, code: errors.Code, place: str, what: str, hint: str = "") -> None:
+        self.problems.append(
+            Problem(code=code, what=what, source=place, origin=self.origin, hint=hint)
+        )
+
+
+_SERVICE = re.compile(rf"\$({reference.LABEL.pattern})(?:\.({reference.LABEL.pattern}))?")
+_DATE = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+
+
+def _rule(fields: Fields) -> Rule | None:
+    required = _boolean(fields, "required")
+    rule = Rule(
+        required=True if required is None else required,
+        default=_text(fields, "default"),
+        matches=fields.optional("matches", longest=256),
+        not_after=fields.optional("notAfter", pattern=_DATE, form="a date such as 2027-01-31"),
+    )
+    if rule.matches is not None:
+        try:
+            re.compile(rule.matches)
+        except (re.error, RecursionError, OverflowError):
+            fields.problem("matches", "is not a regular expression")
+    return None if rule == Rule() else rule
+
+
+def _text(fields: Fields, name: str) -> str | None:
+    found = fields.take(name)
+    if found is not None and not isinstance(found, str):
+        fields.problem(name, "must be a text")
+    return found if isinstance(found, str) else None
+
+
+def _boolean(fields: Fields, name: str) -> bool | None:
+    found = fields.take(name)
+    if isinstance(found, bool) or found is None:
+        return found
+    if found in ("true", "false"):  # an annotation's YAML keeps texts
+        return found == "true"
+    fields.problem(name, "must be true or false")
+    return None
+
+
+def _under(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Say whether two paths cannot both be files: equal, one inside the other, or by case alone."""
+    a, b = one.casefold(), other.casefold()
+    return a == b or a.startswith(b + "/") or b.startswith(a + "/")

@@ -1,0 +1,250 @@
+"""The patch: what must be added to a pod so that a plan is carried out in it.
+
+Pieces are made from the plan and the pod as it was before us, and put in by the smallest operations:
+entries are appended or inserted, single fields replaced, no list is rewritten.
+
+    volumes           secret-injector (tmpfs), secret-injector-env (tmpfs, native), secret-injector-sources
+    init container    secret-injector: `fetch` with the plan in its env
+    app containers    read-only mounts of their own folders; a wrapped command, or fileKeyRef entries
+    pod               one supplemental group, where containers run as different users
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from injector.core import stores
+from injector.core.plan import NATIVE, ContainerPlan, Pick, Plan
+from injector.core.stores import kubernetes
+from injector.core.stores.source import ConfigMapSource, SecretSource, Source, TokenSource
+from webhook.core import asking, jsonpatch
+from webhook.core import pod as pods
+from webhook.core.pod import NAME, Container
+from webhook.core.review import Operation
+
+ENV_VOLUME = f"{NAME}-env"
+SOURCES_VOLUME = f"{NAME}-sources"
+SECRET_VOLUME = f"{NAME}-secret-"
+PLAN_VARIABLE = "SECRET_INJECTOR_PLAN"
+VOLUME_PATH = "/secret-injector/volume"
+ENV_PATH = "/secret-injector/env"
+# The API server gives a container that has nothing at this path the default API token; ours needs none.
+SOURCES_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+SECRETS_PATH = "/secret-injector/secrets"
+LAUNCH_PATH = "/run/secret-injector"
+LAUNCHER = [f"{LAUNCH_PATH}/launcher", f"{LAUNCH_PATH}/env", "--"]
+GROUP = 65532
+TOKEN_SECONDS = 600
+
+_MIB = 1024 * 1024
+_FILE_BYTES, _ENV_BYTES, _LAUNCHER_BYTES = _MIB, 128 * 1024, 256 * 1024
+_MAX_VOLUME = 64 * _MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injection:
+    """What the platform team decided about the containers that are added."""
+
+    image: str
+    pull_policy: str = "IfNotPresent"
+    cpu_request: str = "10m"
+    memory_request: str = "32Mi"
+    memory_limit: str = "128Mi"
+    log_level: str = "info"
+    deadline_s: float = 120.0
+
+
+def container_operations(
+    container: Container, part: ContainerPlan, files_path: str
+) -> list[Operation]:
+    """Return the operations that give one container its variables and files."""
+    operations: list[Operation] = []
+    is_native = part.env_mode == NATIVE
+    raw, pointer = container.raw, container.pointer
+    references = {name: index for index, name, _ in asking.references(container)}
+    if part.env and not is_native:
+        operations.append(jsonpatch.replace(f"{pointer}/command", [*LAUNCHER, *container.command]))
+        operations += [
+            jsonpatch.replace(at, [*LAUNCHER, *command]) for at, command in container.exec_hooks()
+        ]
+    if is_native:
+        entries = {item.name: _file_key(container.name, item.name) for item in part.env}
+        operations += [
+            jsonpatch.replace(f"{pointer}/env/{i}", entries[name]) for name, i in references.items()
+        ]
+        new = [entry for name, entry in entries.items() if name not in references]
+        operations += jsonpatch.prepend(f"{pointer}/env", raw.get("env"), new)
+    else:
+        operations += [
+            jsonpatch.remove(f"{pointer}/env/{i}")
+            for i in sorted(references.values(), reverse=True)
+        ]
+    return operations + jsonpatch.append(
+        f"{pointer}/volumeMounts", raw.get("volumeMounts"), mounts(part, files_path)
+    )
+
+
+def mounts(part: ContainerPlan, files_path: str) -> list[dict[str, object]]:
+    """Return the read-only mounts of one app container: its own folders and nothing else."""
+    found: list[dict[str, object]] = []
+    if part.env and part.env_mode != NATIVE:
+        found.append(
+            {
+                "name": NAME,
+                "mountPath": LAUNCH_PATH,
+                "subPath": f"{part.name}/launch",
+                "readOnly": True,
+            }
+        )
+    if part.files:
+        found.append(
+            {
+                "name": NAME,
+                "mountPath": files_path,
+                "subPath": f"{part.name}/files",
+                "readOnly": True,
+            }
+        )
+    return found
+
+
+def volumes(plan: Plan) -> list[dict[str, Any]]:
+    """Return the volumes that the plan needs."""
+    found: list[dict[str, Any]] = [
+        {"name": NAME, "emptyDir": {"medium": "Memory", "sizeLimit": _size(plan)}},
+        {"name": SOURCES_VOLUME, "projected": {"defaultMode": 0o444, "sources": _projected(plan)}},
+    ]
+    if any(part.env and part.env_mode == NATIVE for part in plan.containers):
+        found.append(
+            {"name": ENV_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": _size(plan)}}
+        )
+    for index, name in enumerate(_whole_secrets(plan)):
+        secret = {"secretName": name, "defaultMode": 0o444, "optional": True}
+        found.append({"name": f"{SECRET_VOLUME}{index}", "secret": secret})
+    return found
+
+
+def init_container(plan: Plan, encoded: str, injection: Injection, *, user: int) -> dict[str, Any]:
+    """Return our init container: PSA restricted, no token but the stores' own, the plan in its env."""
+    found = [
+        {"name": NAME, "mountPath": VOLUME_PATH},
+        {"name": SOURCES_VOLUME, "mountPath": SOURCES_PATH, "readOnly": True},
+    ]
+    if any(part.env and part.env_mode == NATIVE for part in plan.containers):
+        found.append({"name": ENV_VOLUME, "mountPath": ENV_PATH})
+    for index, name in enumerate(_whole_secrets(plan)):
+        path = f"{SECRETS_PATH}/{name}"
+        found.append({"name": f"{SECRET_VOLUME}{index}", "mountPath": path, "readOnly": True})
+    return {
+        "name": NAME,
+        "image": injection.image,
+        "imagePullPolicy": injection.pull_policy,
+        "args": ["fetch"],
+        "env": [
+            {"name": PLAN_VARIABLE, "value": encoded},
+            {"name": "SECRET_INJECTOR_LOG_LEVEL", "value": injection.log_level},
+            {
+                "name": "POD_NAME",
+                "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
+            },
+        ],
+        "resources": {
+            "requests": {"cpu": injection.cpu_request, "memory": injection.memory_request},
+            "limits": {"memory": injection.memory_limit},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "runAsUser": user,
+            "runAsGroup": GROUP,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": found,
+    }
+
+
+def group_operations(pod: Mapping[str, Any]) -> list[Operation]:
+    """Return the operations that add our group to the pod; none when it is there."""
+    context = pods.spec(pod).get("securityContext")
+    groups = (context or {}).get("supplementalGroups")
+    if GROUP in (groups or ()):
+        return []
+    if context is None:
+        return [jsonpatch.add("/spec/securityContext", {"supplementalGroups": [GROUP]})]
+    return list(jsonpatch.append("/spec/securityContext/supplementalGroups", groups, [GROUP]))
+
+
+def sole_user(pod: Mapping[str, Any], containers: tuple[Container, ...]) -> int | None:
+    """Return the one non-root UID that all the containers run as, None when there is none."""
+    users = {container.user(pod) for container in containers}
+    user = users.pop() if len(users) == 1 else None
+    return user or None
+
+
+def is_volume_name(name: str) -> bool:
+    """Say whether a volume's name is one of ours."""
+    return name in (NAME, ENV_VOLUME, SOURCES_VOLUME) or name.startswith(SECRET_VOLUME)
+
+
+def _file_key(container: str, name: str) -> dict[str, Any]:
+    ref = {"volumeName": ENV_VOLUME, "path": f"{container}/{name}", "key": name}
+    return {"name": name, "valueFrom": {"fileKeyRef": ref}}
+
+
+def _size(plan: Plan) -> str:
+    size = sum(
+        _LAUNCHER_BYTES + len(part.files) * _FILE_BYTES + len(part.env) * _ENV_BYTES
+        for part in plan.containers
+    )
+    return f"{math.ceil(min(max(size, _MIB), _MAX_VOLUME) / _MIB)}Mi"
+
+
+def sources(plan: Plan) -> list[Source]:
+    """Return everything our container mounts to log in and to read Secrets, each once, by path."""
+    found: dict[str, Source] = {}
+    parsed = [stores.from_text(store.name, store.document) for store in plan.stores]
+    for store in parsed:
+        found.update({source.path: source for source in store.sources()})
+    for value in plan.values:
+        for part in value.parts:
+            if isinstance(part, Pick):
+                read = plan.reads[part.read]
+                if parsed[read.store].provider == "k8s":
+                    source = kubernetes.read_source(read.path, part.field)
+                    found[source.path] = source
+    return [found[path] for path in sorted(found)]
+
+
+def _projected(plan: Plan) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    for source in sources(plan):
+        match source:
+            case TokenSource():
+                token = {
+                    "audience": source.audience,
+                    "expirationSeconds": TOKEN_SECONDS,
+                    "path": source.path,
+                }
+                entries.append({"serviceAccountToken": token})
+            case SecretSource():
+                if source.key is None:
+                    continue  # a volume of its own: see `_whole_secrets`
+                items = [{"key": source.key, "path": source.path}]
+                entries.append({"secret": {"name": source.name, "items": items, "optional": True}})
+            case ConfigMapSource():
+                items = [{"key": source.key, "path": source.path}]
+                entries.append(
+                    {"configMap": {"name": source.name, "items": items, "optional": True}}
+                )
+    return entries
+
+
+def _whole_secrets(plan: Plan) -> list[str]:
+    """Return the Secrets to mount with all their keys: a projected volume cannot put those in a folder."""
+    return [s.name for s in sources(plan) if isinstance(s, SecretSource) and s.key is None]

@@ -1,0 +1,100 @@
+"""Reading a pod: the raw mapping of the review, seen as its containers.
+
+Nothing is converted: fields we do not know stay where they are. The API server has checked types
+and defaults before it asks us, so only presence is in question here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NAME = "secret-injector"
+"""The name of our init container and of our main volume."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container of a pod; `pointer` is its JSON Pointer (`/spec/containers/0`)."""
+
+    pointer: str
+    raw: Mapping[str, Any]
+    is_init: bool
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.raw.get("name") or "")
+
+    @property
+    def command(self) -> list[str]:
+        """Its command; empty when the image's entrypoint runs."""
+        return list(self.raw.get("command") or ())
+
+    @property
+    def env(self) -> list[Mapping[str, Any]]:
+        """Its own env entries."""
+        return list(self.raw.get("env") or ())
+
+    def user(self, pod: Mapping[str, Any]) -> int | None:
+        """Return the UID that the spec names for it, None when the image decides."""
+        for owner in (self.raw, spec(pod)):
+            uid = (owner.get("securityContext") or {}).get("runAsUser")
+            if isinstance(uid, int):
+                return uid
+        return None
+
+    def exec_hooks(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the pointer and the command of every exec probe and lifecycle hook."""
+        for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+            action = (self.raw.get(probe) or {}).get("exec") or {}
+            if action.get("command"):
+                yield f"{self.pointer}/{probe}/exec/command", list(action["command"])
+        for hook in ("postStart", "preStop"):
+            action = ((self.raw.get("lifecycle") or {}).get(hook) or {}).get("exec") or {}
+            if action.get("command"):
+                yield f"{self.pointer}/lifecycle/{hook}/exec/command", list(action["command"])
+
+
+def spec(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the pod's spec."""
+    return pod.get("spec") or {}
+
+
+def annotations_of(pod: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the pod's annotations."""
+    return (pod.get("metadata") or {}).get("annotations") or {}
+
+
+def labels_of(pod: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the pod's labels."""
+    return (pod.get("metadata") or {}).get("labels") or {}
+
+
+def service_account(pod: Mapping[str, Any]) -> str:
+    """Return the name of the pod's ServiceAccount."""
+    return str(spec(pod).get("serviceAccountName") or "default")
+
+
+def containers(pod: Mapping[str, Any]) -> list[Container]:
+    """Return init containers (sidecars among them) and app containers, in the order they start."""
+    return [
+        Container(pointer=f"/spec/{part}/{index}", raw=raw, is_init=part == "initContainers")
+        for part in ("initContainers", "containers")
+        for index, raw in enumerate(spec(pod).get(part) or ())
+    ]
+
+
+def is_mirror(pod: Mapping[str, Any]) -> bool:
+    """Say whether the pod mirrors a static pod: its node runs it whatever we answer."""
+    return "kubernetes.io/config.mirror" in annotations_of(pod)
+
+
+def is_windows(pod: Mapping[str, Any]) -> bool:
+    """Say whether the pod is for Windows nodes."""
+    body = spec(pod)
+    selector = body.get("nodeSelector") or {}
+    return (body.get("os") or {}).get("name") == "windows" or selector.get(
+        "kubernetes.io/os"
+    ) == "windows"

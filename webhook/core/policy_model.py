@@ -1,0 +1,147 @@
+"""ClusterInjectionPolicy as typed values: whom it matches, what it allows, how strict it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from injector.core.errors import Problem
+from injector.core.fields import Fields
+from webhook.core import selectors
+from webhook.core.selectors import Selector
+
+ACTIONS = ("Deny", "Warn", "Audit")
+GLOB = r"[-A-Za-z0-9_.*]{1,128}"
+PATH_PATTERN = r"[^\s#@|]{1,512}"
+VARIABLES = ("namespace", "serviceAccount", "service")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRule:
+    """Which paths of a store may be read: patterns with variables, `*` and `**`."""
+
+    store: str
+    allow: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the policy asks of a plan; an empty tuple or None asks nothing."""
+
+    stores_allow: tuple[str, ...] = ()
+    stores_deny: tuple[str, ...] = ()
+    paths: tuple[PathRule, ...] = ()
+    keys_deny: tuple[str, ...] = ()
+    env: str = "allowed"
+    modes: tuple[str, ...] = ()
+    imports_from: tuple[str, ...] | None = None
+    versions: str = "any"
+    max_refresh_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A ClusterInjectionPolicy; one with problems denies whatever it matches."""
+
+    name: str
+    namespaces: Selector
+    pods: Selector
+    service_accounts: tuple[str, ...]
+    action: str
+    rules: Rules
+    defaults: Mapping[str, str]
+    final: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    resource_version: str = field(default="", compare=False)
+
+    @property
+    def origin(self) -> str:
+        """The object as messages name it."""
+        return f"ClusterInjectionPolicy {self.name}"
+
+
+def parse_policy(name: str, fields: Fields, problems: list[Problem], version: str) -> Policy:
+    """Return the policy of a spec; mistakes go to `problems` and into the policy itself."""
+    match = fields.child("match")
+    namespaces = selectors.take(match, "namespaceSelector")
+    pods = selectors.take(match, "podSelector")
+    accounts = match.texts(
+        "serviceAccounts", pattern=GLOB, form="a ServiceAccount or a pattern with *"
+    )
+    match.finish()
+    action = fields.text(
+        "action", default="Deny", pattern="|".join(ACTIONS), form="one of " + ", ".join(ACTIONS)
+    )
+    rules = _rules(fields.child("rules"))
+    defaults = fields.take("defaults") or {}
+    if not isinstance(defaults, Mapping) or not all(isinstance(v, str) for v in defaults.values()):
+        fields.problem("defaults", "must be a mapping of annotation names to texts")
+        defaults = {}
+    final = fields.texts("final", pattern=GLOB, form="a key or a setting")
+    fields.finish()
+    return Policy(
+        name=name,
+        namespaces=namespaces,
+        pods=pods,
+        service_accounts=accounts,
+        action=action,
+        rules=rules,
+        defaults=dict(defaults),
+        final=final,
+        problems=tuple(problems),
+        resource_version=version,
+    )
+
+
+def _rules(fields: Fields) -> Rules:
+    stores = fields.child("stores")
+    allow, deny = stores.texts("allow", pattern=GLOB), stores.texts("deny", pattern=GLOB)
+    stores.finish()
+    paths = []
+    for child in fields.children("paths"):
+        patterns = child.texts(
+            "allow", pattern=PATH_PATTERN, form="a path pattern such as kv/{namespace}/*"
+        )
+        for index, pattern in enumerate(patterns):
+            if problem := pattern_problem(pattern):
+                child.problem(f"allow[{index}]", problem)
+        paths.append(PathRule(store=child.text("store", pattern=GLOB), allow=patterns))
+        child.finish()
+    keys = fields.child("keys")
+    keys_deny = keys.texts("deny", pattern=GLOB)
+    keys.finish()
+    imports_from = None
+    if fields.has("imports"):
+        imports = fields.child("imports")
+        imports_from = imports.texts(
+            "from", pattern=GLOB + r"(?:/" + GLOB + ")?", form="NAMESPACE or NAMESPACE/SERVICE"
+        )
+        imports.finish()
+    rules = Rules(
+        stores_allow=allow,
+        stores_deny=deny,
+        paths=tuple(paths),
+        keys_deny=keys_deny,
+        env=fields.text(
+            "env", default="allowed", pattern="allowed|forbidden", form="allowed or forbidden"
+        ),
+        modes=fields.texts("modes", pattern="launcher|native|init|sidecar|parallel"),
+        imports_from=imports_from,
+        versions=fields.text("versions", default="any", pattern="any|pinned", form="any or pinned"),
+        max_refresh_s=fields.duration_s("maxRefresh", default=0.0, least=0.0, most=31_536_000.0)
+        or None,
+    )
+    fields.finish()
+    return rules
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """Return why a path pattern cannot be used, or None: variables are known, `**` is a whole segment."""
+    rest = pattern
+    for variable in VARIABLES:
+        rest = rest.replace("{" + variable + "}", "x")
+    if "{" in rest or "}" in rest:
+        return "has an unknown variable; known are " + ", ".join("{" + v + "}" for v in VARIABLES)
+    if any("**" in segment and segment != "**" for segment in pattern.split("/")):
+        return "has ** inside a segment; ** stands for whole segments"
+    return None

@@ -1,0 +1,165 @@
+"""Presets: the keys that a database or a registry usually needs, from one source.
+
+    {type: postgres, source: "vault:database/creds/app", host: "@db:5432", database: app}
+        POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, DATABASE_URL
+    {type: registry, source: "k8s:regcred"}
+        REGISTRY_URL, REGISTRY_USER, REGISTRY_PASSWORD
+
+A preset writes ordinary keys, as one would by hand; nothing later knows of it.
+"""
+
+from __future__ import annotations
+
+from injector.core import errors, grammar, reference
+from injector.core.errors import Problem
+from injector.core.fields import Fields
+from injector.core.reference import Expression, Filter, ServiceAddress, StoreRead, Value
+from webhook.core.definitions import KeyDef, Reader
+
+TYPES = ("postgres", "registry")
+POSTGRES_PORT = 5432
+
+
+def take(fields: Fields, reader: Reader) -> tuple[KeyDef, ...]:
+    """Take `presets` and return the keys they write; mistakes go to the reader's problems."""
+    keys: list[KeyDef] = []
+    for child in fields.children("presets", most=16):
+        kind = child.text("type", pattern="|".join(TYPES), form="one of " + ", ".join(TYPES))
+        source = _source(child)
+        prefix = child.text(
+            "prefix",
+            default="",
+            pattern=r"[A-Za-z_][A-Za-z0-9_]{0,63}|",
+            form="the start of a variable's name",
+        )
+        if kind == "postgres":
+            made = _postgres(child, source)
+        elif kind == "registry":
+            made = _registry(child, source)
+        else:
+            made = {}
+        child.finish()
+        if source is not None:
+            keys += [
+                KeyDef(
+                    name=prefix + name,
+                    value=value,
+                    rule=None,
+                    origin=reader.origin,
+                    place=child.place,
+                )
+                for name, value in made.items()
+            ]
+    return tuple(keys)
+
+
+def _postgres(fields: Fields, source: StoreRead | None) -> dict[str, Value]:
+    database = fields.text(
+        "database", pattern=r"[A-Za-z0-9_.-]{1,63}", form="the name of a database"
+    )
+    host_text = fields.text("host", form="a host, host:port, or @service:port")
+    user_field = fields.text("userField", default="username")
+    password_field = fields.text("passwordField", default="password")
+    host, port = _address(fields, host_text)
+    if source is None:
+        return {}
+    user = _pick(source, user_field)
+    password = _pick(source, password_field)
+    url: Value = (
+        "postgresql://", _encoded(user), ":", _encoded(password), "@", *host, f":{port}/{database}",
+    )  # fmt: skip
+    return {
+        "POSTGRES_USER": (user,),
+        "POSTGRES_PASSWORD": (password,),
+        "POSTGRES_HOST": host,
+        "POSTGRES_PORT": (port,),
+        "POSTGRES_DB": (database,),
+        "DATABASE_URL": _joined(url),
+    }
+
+
+def _registry(fields: Fields, source: StoreRead | None) -> dict[str, Value]:
+    # A docker config names its registry in a key; `*` in our own pointers is "the only entry there".
+    url = fields.optional("url")
+    if source is None:
+        return {}
+    if source.field is None and source.store == "k8s":
+        config = reference.StoreRead(
+            store=source.store, path=source.path, field=".dockerconfigjson"
+        )
+        user, password, host = (_first_auth(config, name) for name in ("username", "password", ""))
+    else:
+        user, password, host = (_pick(source, name) for name in ("username", "password", "url"))
+    return {
+        "REGISTRY_URL": (url,) if url else (host,),
+        "REGISTRY_USER": (user,),
+        "REGISTRY_PASSWORD": (password,),
+    }
+
+
+def _first_auth(config: StoreRead, name: str) -> Expression:
+    arguments = (name,) if name else ()
+    return Expression(reference=config, filters=(Filter(name="dockerauth", args=arguments),))
+
+
+def _source(fields: Fields) -> StoreRead | None:
+    text = fields.text("source", form="a reference such as vault:database/creds/app")
+    if not text:
+        return None
+    try:
+        found = grammar.parse_reference(text)
+    except grammar.GrammarError as error:
+        for slip in error.slips:
+            fields.problems.append(
+                Problem(
+                    code=errors.REFERENCE,
+                    what=slip.what,
+                    source=f"{fields.place}.source column {slip.column}",
+                    origin=fields.origin,
+                    hint=slip.hint,
+                )
+            )
+        return None
+    if not isinstance(found, StoreRead):
+        fields.problem("source", "must be store:path")
+        return None
+    return found
+
+
+def _address(fields: Fields, text: str) -> tuple[Value, str]:
+    if text.startswith("@"):
+        try:
+            found = grammar.parse_reference(text)
+        except grammar.GrammarError as error:
+            fields.problem("host", error.slips[0].what, error.slips[0].hint)
+            return ("",), str(POSTGRES_PORT)
+        if isinstance(found, ServiceAddress):
+            bare = ServiceAddress(service=found.service, namespace=found.namespace, port=None)
+            return (Expression(reference=bare),), str(found.port or POSTGRES_PORT)
+    host, _, port = text.partition(":")
+    if port and not (port.isascii() and port.isdigit()):
+        fields.problem("host", "has a port that is no number")
+    return ((host,) if host else ()), port or str(POSTGRES_PORT)
+
+
+def _pick(source: StoreRead, field: str) -> Expression:
+    return Expression(
+        reference=StoreRead(
+            store=source.store, path=source.path, field=field, version=source.version
+        )
+    )
+
+
+def _encoded(expression: Expression) -> Expression:
+    return Expression(reference=expression.reference, filters=(Filter(name="urlencode"),))
+
+
+def _joined(value: Value) -> Value:
+    """Return the value with neighbouring texts made one, as the grammar has it."""
+    parts: list[str | Expression] = []
+    for part in value:
+        if isinstance(part, str) and parts and isinstance(parts[-1], str):
+            parts[-1] += part
+        else:
+            parts.append(part)
+    return tuple(part for part in parts if part != "")

@@ -1,0 +1,122 @@
+"""AdmissionReview v1 on the wire: what the API server asks, and how we answer.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
+Requests are decoded to the fields we use and nothing else; the object stays the raw mapping, so
+fields of newer API versions survive. Answers are bytes, ready to send.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from injector.core import errors
+from injector.core.errors import Problem, Refused
+
+API_VERSION = "admission.k8s.io/v1"
+
+Operation = Mapping[str, object]
+"""One JSON Patch operation (RFC 6902): op, path, value."""
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """The group, version and kind of the object under review."""
+
+    kind: str
+    group: str = ""
+    version: str = ""
+
+
+class User(msgspec.Struct, frozen=True, rename="camel"):
+    """Who sent the request to the API server."""
+
+    username: str = ""
+
+
+class Request(msgspec.Struct, frozen=True, rename="camel"):
+    """One admission request; `object` is None on DELETE, `old_object` on CREATE.
+
+    `namespace` is authoritative: an object made with generateName may carry none of its own.
+    """
+
+    uid: str
+    kind: Kind
+    operation: str
+    namespace: str = ""
+    name: str = ""
+    dry_run: bool = False
+    object: dict[str, Any] | None = None
+    old_object: dict[str, Any] | None = None
+    user_info: User = User()
+    sub_resource: str = ""
+
+
+class _Review(msgspec.Struct, frozen=True, rename="camel"):
+    api_version: str
+    kind: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was decided about a request.
+
+    `kind` is inject, skip, allow or deny; `reason` a stable id for logs and metrics; `problems` speak
+    on deny; `operations` change the object on inject; `warnings` reach the person who ran kubectl;
+    `facts` are counts and names fit for a log line, never values.
+    """
+
+    kind: str
+    reason: str
+    problems: tuple[Problem, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    warnings: tuple[str, ...] = ()
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+_DECODER = msgspec.json.Decoder(_Review)
+_ENCODER = msgspec.json.Encoder()
+
+
+def parse(body: bytes) -> Request:
+    """Return the request of an AdmissionReview; raises Refused (SI-114) when the body is none."""
+    try:
+        review = _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # msgspec names the place and the types, and quotes nothing of the body.
+        what = str(error) if isinstance(error, msgspec.ValidationError) else "the body is not JSON"
+        raise Refused([Problem(code=errors.REVIEW, what=what)]) from None
+    if review.api_version != API_VERSION or review.kind != "AdmissionReview":
+        what = f"expected {API_VERSION} AdmissionReview, got {review.api_version} {review.kind}"
+        raise Refused([Problem(code=errors.REVIEW, what=what)])
+    return review.request
+
+
+def answer(request: Request, outcome: Outcome) -> bytes:
+    """Return the AdmissionReview that answers the request with the outcome."""
+    response: dict[str, object] = {"uid": request.uid, "allowed": outcome.kind != "deny"}
+    if outcome.kind == "deny":
+        response["status"] = {"code": 403, "reason": "Forbidden", "message": message(outcome)}
+    if outcome.operations:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = base64.b64encode(_ENCODER.encode(outcome.operations)).decode()
+    if outcome.warnings:
+        response["warnings"] = list(outcome.warnings)
+    return _ENCODER.encode(
+        {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}
+    )
+
+
+def message(outcome: Outcome) -> str:
+    """Return the denial as people read it: every problem with its hint, each on lines of its own."""
+    return "\n".join(problem.render() for problem in outcome.problems)
+
+
+def warning(text: str) -> str:
+    """Return the text cut to what the API server passes on: 256 characters of one line each."""
+    line = errors.printable(text)
+    return line if len(line) <= 256 else line[:253] + "..."

@@ -1,0 +1,34 @@
+"""Store definitions with their variables filled in: `{namespace}` and `{serviceAccount}` in a role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from injector.core import stores
+
+_ROLE_FIELDS = ("role", "roleArn")
+
+
+def document_for(document: Mapping[str, object], *, namespace: str, service_account: str) -> str:
+    """Return the canonical definition for one pod; only roles may have variables."""
+    filled = _filled(document, {"{namespace}": namespace, "{serviceAccount}": service_account})
+    return stores.canonical(filled if isinstance(filled, Mapping) else {})
+
+
+def _filled(node: object, variables: Mapping[str, str]) -> object:
+    if isinstance(node, Mapping):
+        return {
+            key: _fill_text(value, variables) if key in _ROLE_FIELDS else _filled(value, variables)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_filled(entry, variables) for entry in node]
+    return node
+
+
+def _fill_text(text: object, variables: Mapping[str, str]) -> object:
+    if not isinstance(text, str):
+        return text
+    for name, value in variables.items():
+        text = text.replace(name, value)
+    return text

@@ -1,0 +1,56 @@
+"""YAML that a tenant wrote, read without surprises: texts, lists and mappings, nothing else.
+
+Scalars keep the text that was written (`0755` stays `0755`, `yes` stays `yes`); aliases, merge keys,
+doubled keys, tags and deep nesting are refused, so no input expands into more than it is.
+"""
+
+from __future__ import annotations
+
+import yaml
+
+MAX_DEPTH = 8
+
+Tree = dict[str, "Tree"] | list["Tree"] | str | None
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class YamlSlip(ValueError):
+    """The text is not YAML of the plain kind; the message names line and column, and quotes keys only."""
+
+
+def parse(text: str) -> Tree:
+    """Return the tree that the text writes; None for an empty text. Raises YamlSlip."""
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
+            raise YamlSlip("aliases are not allowed")
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise YamlSlip(f"{place}{error.problem or 'not YAML'}") from None
+    except (yaml.YAMLError, RecursionError):
+        raise YamlSlip("not YAML") from None
+    return None if node is None else _tree(node, MAX_DEPTH)
+
+
+def _tree(node: yaml.Node, depth: int) -> Tree:
+    place = f"line {node.start_mark.line + 1}, column {node.start_mark.column + 1}"
+    if depth == 0:
+        raise YamlSlip(f"{place}: nested more than {MAX_DEPTH} deep")
+    if node.tag.startswith("!"):
+        raise YamlSlip(f"{place}: tags are not allowed")
+    if isinstance(node, yaml.ScalarNode):
+        is_null = node.tag == "tag:yaml.org,2002:null" and node.style is None
+        return None if is_null else str(node.value)
+    if isinstance(node, yaml.SequenceNode):
+        return [_tree(entry, depth - 1) for entry in node.value]
+    found: dict[str, Tree] = {}
+    for key_node, value_node in node.value:
+        key = _tree(key_node, 1) if isinstance(key_node, yaml.ScalarNode) else None
+        if not isinstance(key, str) or key == "<<":
+            raise YamlSlip(f"{place}: keys must be plain texts")
+        if key in found:
+            raise YamlSlip(f'{place}: the key "{key}" stands twice')
+        found[key] = _tree(value_node, depth - 1)
+    return found
