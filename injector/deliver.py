@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from injector.core import encode, errors
-from injector.core.encode import Folder, Layout, RenderedContainer
+from injector.core.encode import Folder, Layout
 from injector.core.errors import Code, DeliveryFailed, Problem
 from injector.core.plan import Plan
+from injector.core.render import Rendered
 from injector.publish import AtomicFolder, Planted
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -42,7 +43,7 @@ class Delivered:
     bytes: int
 
 
-def deliver(p: Plan, rendered: Iterable[RenderedContainer], volumes: Volumes) -> Delivered:
+def deliver(p: Plan, rendered: Iterable[Rendered], volumes: Volumes) -> Delivered:
     """Hand the values over; raises DeliveryFailed, and then nothing new is there."""
     rendered = tuple(rendered)
     launcher = _read_launcher(volumes.launcher) if encode.needs_launcher(p) else b""
@@ -79,6 +80,7 @@ def _write(layout: Layout, volumes: Volumes) -> None:
                     )
                     cleanup.callback(atomic.close)
                     staged.append((atomic, folder))
+                    atomic.open()
             _check_room(needs)
             for atomic, folder in staged:
                 atomic.stage(folder.files)

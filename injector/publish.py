@@ -42,22 +42,20 @@ class AtomicFolder:
     """A folder on its way from one set of files to the next; every method may raise OSError."""
 
     def __init__(self, root: int, place: Sequence[str], *, mode: int, group: int | None) -> None:
-        """Open `place` below the descriptor `root`; folders are made with `mode` and `group`."""
+        """Take `place` below the descriptor `root`; folders are made with `mode` and `group`."""
         self._root, self._place = root, place
         self._mode, self._group = mode, group
+        self._fd = os.dup(root)
         self._made: list[int] = []
         self._old: str | None = None
         self._staged: str | None = None
         self._links: list[str] = []
-        self._fd = os.dup(root)
-        try:
-            self._enter()
-            self._old = _target_of_data(self._fd)
-            self._check_and_clean()
-        except BaseException:
-            self._unmake()
-            self.close()
-            raise
+
+    def open(self) -> None:
+        """Walk to the folder; raises Planted if something in it is not ours."""
+        self._enter()
+        self._old = _target_of_data(self._fd)
+        self._check_and_clean()
 
     def stage(self, files: Iterable[File]) -> None:
         """Write the files where nobody looks."""

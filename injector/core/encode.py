@@ -15,12 +15,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Protocol
 
 from injector.core import errors, plan
 from injector.core.errors import Code, DeliveryFailed, Problem
 from injector.core.plan import ContainerPlan, Plan
 from injector.core.plan_codec import is_file_path
+from injector.core.render import Rendered
 
 MAX_LAUNCHER_ENTRY = 131_072
 """Bytes of `NAME=value` and its NUL that execve takes as one string (MAX_ARG_STRLEN, execve(2))."""
@@ -34,22 +34,6 @@ _CONTAINER = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 _Report = Callable[[Code, str, str], None]
 """Takes the kind of problem, what is wrong, and the variable or file it is about."""
-
-
-class RenderedContainer(Protocol):
-    """What one container of the plan gets, as bytes; `render` makes it."""
-
-    @property
-    def name(self) -> str:
-        """The container's name in the pod."""
-
-    @property
-    def env(self) -> Sequence[tuple[str, bytes]]:
-        """Variables: name and value."""
-
-    @property
-    def files(self) -> Sequence[tuple[str, bytes, int | None]]:
-        """Files: path, content, and the mode if the plan says one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +63,12 @@ class Layout:
     group: int | None
 
 
-def lay_out(p: Plan, rendered: Iterable[RenderedContainer], *, launcher: bytes) -> Layout:
+def lay_out(p: Plan, rendered: Iterable[Rendered], *, launcher: bytes) -> Layout:
     """Return the files of every container; raises DeliveryFailed with everything not carriable.
 
     `launcher` is the static binary, empty when `needs_launcher` says no. Without a reading group
-    the files are the owner's alone: 0400, in folders of 0700.
+    the files are the owner's alone: 0400, in folders of 0700. An optional variable without a value
+    has no entry for the launcher and a blank file for the kubelet, which fails on a missing one.
     """
     file_mode, folder_mode = (0o400, 0o700) if p.group is None else (0o440, 0o750)
     problems: list[Problem] = []
@@ -95,16 +80,22 @@ def lay_out(p: Plan, rendered: Iterable[RenderedContainer], *, launcher: bytes) 
         problems += _problems(p, wanted, container)
         if problems:
             continue
-        if container.env and wanted.env_mode == plan.LAUNCHER:
+        if wanted.env and wanted.env_mode == plan.LAUNCHER:
             launch = (
                 File(path="launcher", mode=LAUNCHER_MODE, data=launcher),
                 File(path="env", mode=file_mode, data=launcher_env(container.env)),
             )
             volume.append(Folder(place=(container.name, "launch"), files=launch))
-        elif container.env:
-            each = (File(path=n, mode=file_mode, data=native_env(n, v)) for n, v in container.env)
+        elif wanted.env:
+            values = dict(container.env)
+            each = (
+                File(path=item.name, mode=file_mode, data=native_env(item.name, values[item.name]))
+                if item.name in values
+                else File(path=item.name, mode=file_mode, data=b"")
+                for item in wanted.env
+            )
             env.append(Folder(place=(container.name,), files=tuple(each)))
-        if container.files:
+        if wanted.files:
             files = tuple(
                 File(path=path, mode=file_mode if mode is None else mode, data=data)
                 for path, data, mode in container.files
@@ -164,18 +155,19 @@ def native_refusal(value: bytes) -> str:
     return ""
 
 
-def _problems(p: Plan, wanted: ContainerPlan, container: RenderedContainer) -> list[Problem]:
+def _problems(p: Plan, wanted: ContainerPlan, container: Rendered) -> list[Problem]:
     """Return everything that keeps the container's values from being written as they are."""
     found: list[Problem] = []
     origins = {item.name: p.values[item.value].origin for item in wanted.env}
-    origins |= {item.path: p.values[item.value].origin for item in wanted.files}
+    origins |= {f"file {item.path}": p.values[item.value].origin for item in wanted.files}
+    where = f" in {container.name}" if len(p.containers) > 1 else ""
 
-    def report(code: Code, what: str, name: str) -> None:
-        place = f"{name} of container {container.name}"
-        found.append(Problem(code=code, what=what, target=place, origin=origins.get(name, "")))
+    def report(code: Code, what: str, target: str) -> None:
+        origin = origins.get(target, "")
+        found.append(Problem(code=code, what=what, target=target + where, origin=origin))
 
     if not _CONTAINER.fullmatch(container.name):
-        report(errors.NAME, "the container's name is not one", "the files")
+        report(errors.NAME, "the container's name is not one", "all")
     _check_env(container.env, is_native=wanted.env_mode == plan.NATIVE, report=report)
     _check_paths([path for path, _, _ in container.files], report=report)
     return found
@@ -194,12 +186,12 @@ def _check_env(env: Sequence[tuple[str, bytes]], *, is_native: bool, report: _Re
 def _check_paths(paths: Sequence[str], *, report: _Report) -> None:
     for path in paths:
         if not is_file_path(path):
-            report(errors.NAME, "the path is not relative and plain", path)
+            report(errors.NAME, "the path is not relative and plain", f"file {path}")
     for path in _doubled(paths):
-        report(errors.DUPLICATE, "the file is set twice", path)
+        report(errors.DUPLICATE, "the file is set twice", f"file {path}")
     folders = {path[:at] for path in paths for at in range(len(path)) if path[at] == "/"}
     for path in sorted(folders.intersection(paths)):
-        report(errors.NAME, "the file would also be the folder of another file", path)
+        report(errors.NAME, "the file would also be the folder of another file", f"file {path}")
 
 
 def _doubled(names: Sequence[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """How values are written for the launcher and for the kubelet, and what is refused instead."""
 
 import re
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from injector.core import encode, errors
 from injector.core.encode import File, Folder, Layout
 from injector.core.errors import DeliveryFailed
 from injector.core.plan import ContainerPlan, EnvItem, FileItem, Plan, PlanValue
+from injector.core.render import Rendered
 
 NAMES = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,20}\Z")
 VALUES = st.one_of(
@@ -19,11 +19,9 @@ VALUES = st.one_of(
 )
 
 
-@dataclass
-class Rendered:
-    name: str
-    env: tuple = ()
-    files: tuple = ()
+def given_to(name, env=(), files=()):
+    """Return what one container gets."""
+    return Rendered(name=name, env=env, files=files)
 
 
 def plan_of(*rendered, mode="launcher", group=None):
@@ -130,7 +128,8 @@ class TestNativeFile:
             assert read_kubelet_file(encode.native_env(name, value), name.encode()) == value
 
     @pytest.mark.parametrize(
-        "value", [b"a\nb", b'"\\$`#=$(X)#{y}', b"lone\rreturn", b"end\r", "é😀\u2028\ufeff".encode()]
+        "value",
+        [b"a\nb", b'"\\$`#=$(X)#{y}', b"lone\rreturn", b"end\r", "é😀\u2028\ufeff".encode()],
     )
     def test_what_the_kubelet_keeps_is_not_refused(self, value):
         """Newlines, quotes, dollars and all of Unicode pass."""
@@ -166,9 +165,11 @@ class TestLayout:
 
     def test_launcher_and_files_lie_in_folders_of_their_container(self):
         """The env file, the binary and the files have their places and modes."""
-        api = Rendered("api", env=(("A", b"1"),), files=(("tls/key", b"k", 0o440), ("x", b"", None)))
+        api = given_to(
+            "api", env=(("A", b"1"),), files=(("tls/key", b"k", 0o440), ("x", b"", None))
+        )
 
-        layout = lay_out(api, Rendered("quiet"))
+        layout = lay_out(api, given_to("quiet"))
 
         launch = (
             File(path="launcher", mode=0o555, data=b"ELF"),
@@ -190,7 +191,9 @@ class TestLayout:
 
     def test_native_variables_have_a_file_each_and_no_launcher(self):
         """The kubelet's files lie in the volume that no container mounts."""
-        layout = lay_out(Rendered("api", env=(("A", b"1"), ("B", b"2"))), mode="native", group=65532)
+        layout = lay_out(
+            given_to("api", env=(("A", b"1"), ("B", b"2"))), mode="native", group=65532
+        )
 
         files = (
             File(path="A", mode=0o440, data=b"A='1'\n"),
@@ -203,27 +206,46 @@ class TestLayout:
             group=65532,
         )
 
+    def test_an_optional_variable_without_a_value_is_left_out(self):
+        """The launcher's file has no entry; the kubelet's is blank, for it fails on a missing one."""
+        asked = plan_of(given_to("api", env=(("A", b"1"), ("B", b""))))
+        native = plan_of(given_to("api", env=(("A", b"1"), ("B", b""))), mode="native")
+        rendered = [given_to("api", env=(("A", b"1"),))]
+
+        launch = encode.lay_out(asked, rendered, launcher=b"ELF").volume[0].files
+        files = encode.lay_out(native, rendered, launcher=b"").env[0].files
+
+        assert launch[1].data == b"SIENV1 1 4\nA=1\0"
+        assert [file.data for file in files] == [b"A='1'\n", b""]
+        assert read_kubelet_file(files[1].data, b"B") is None
+
     def test_every_value_that_cannot_be_carried_is_reported_with_its_origin(self):
         """One run names them all, and none of their bytes."""
-        one = Rendered("api", env=(("A", b"it's secret"), ("B", b"fine"), ("C", b"")))
-        two = Rendered("web", env=(("D", b"\xffsecret"),))
+        one = given_to("api", env=(("A", b"it's secret"), ("B", b"fine"), ("C", b"")))
+        two = given_to("web", env=(("D", b"\xffsecret"),))
 
         with pytest.raises(DeliveryFailed) as caught:
             lay_out(one, two, mode="native")
 
         assert [problem.line() for problem in caught.value.problems] == [
-            "SI-602 for A of container api (origin of A): the value holds a single quote,"
-            " for which an env file has no spelling",
-            "SI-602 for C of container api (origin of C): the value is empty,"
-            " which the kubelet reads as missing",
-            "SI-602 for D of container web (origin of D): the value is not UTF-8,"
-            " which the container runtime's interface wants",
+            (
+                "SI-602 for A in api (origin of A): the value holds a single quote,"
+                " for which an env file has no spelling"
+            ),
+            (
+                "SI-602 for C in api (origin of C): the value is empty,"
+                " which the kubelet reads as missing"
+            ),
+            (
+                "SI-602 for D in web (origin of D): the value is not UTF-8,"
+                " which the container runtime's interface wants"
+            ),
         ]
         assert caught.value.exit_status == errors.UNDELIVERABLE
 
     def test_a_file_that_is_also_a_folder_is_refused(self):
         """`a` and `a/b` cannot both exist."""
-        api = Rendered("api", files=(("a", b"", None), ("a/b", b"", None)))
+        api = given_to("api", files=(("a", b"", None), ("a/b", b"", None)))
 
         with pytest.raises(DeliveryFailed) as caught:
             lay_out(api)
@@ -236,19 +258,19 @@ class TestLayout:
     def test_a_path_that_could_lead_elsewhere_is_refused(self, path):
         """Whoever made the plan: paths are checked where they are used."""
         with pytest.raises(DeliveryFailed) as caught:
-            lay_out(Rendered("api", files=((path, b"", None),)))
+            lay_out(given_to("api", files=((path, b"", None),)))
 
         assert caught.value.problems[0].code == errors.NAME
 
     def test_a_doubled_name_is_refused(self):
         """Two values for one name would make the winner a matter of luck."""
         with pytest.raises(DeliveryFailed) as caught:
-            lay_out(Rendered("api", env=(("A", b"1"), ("A", b"2"))))
+            lay_out(given_to("api", env=(("A", b"1"), ("A", b"2"))))
 
         assert [problem.code for problem in caught.value.problems] == [errors.DUPLICATE]
 
     def test_a_layout_prints_no_value(self):
         """Bytes stay out of any repr."""
-        layout = lay_out(Rendered("api", env=(("A", b"canary"),), files=(("f", b"canary", None),)))
+        layout = lay_out(given_to("api", env=(("A", b"canary"),), files=(("f", b"canary", None),)))
 
         assert "canary" not in repr(layout)
