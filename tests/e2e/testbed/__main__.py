@@ -1,0 +1,42 @@
+"""The harness without tests: fill the cache, or keep a cluster for work by hand."""
+
+import signal
+import sys
+import time
+
+from tests.e2e.testbed import build, images, product
+from tests.e2e.testbed.local import LocalCluster
+from tests.e2e.testbed.space import Space
+
+_started = time.monotonic()
+
+
+def say(line: str) -> None:
+    """Print a progress line with the time since the start."""
+    print(f"[{time.monotonic() - _started:6.1f} s] {line}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def main(command: str) -> int:
+    """Run one of the commands of the usage line."""
+    match command:
+        case "build":
+            build.build_all(say)
+        case "images":
+            for archive in (*images.base_images(), product.build_image(say)):
+                print(archive)  # noqa: T201
+        case "up":
+            build.build_all(say)
+            with Space(images.compile_static("pause")) as space:
+                cluster = LocalCluster(space, say=say)
+                cluster.load_image(product.build_image(say))
+                say(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.env['PATH']}")
+                say("Ctrl-C ends the cluster")
+                signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        case _:
+            say("usage: python -m tests.e2e.testbed build | images | up")
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
