@@ -207,7 +207,7 @@ class TestLayout:
         )
 
     def test_an_optional_variable_without_a_value_is_left_out(self):
-        """The launcher's file has no entry; the kubelet's is blank, for it fails on a missing one."""
+        """The launcher's file has no entry; the kubelet's is blank: it fails on a missing one."""
         asked = plan_of(given_to("api", env=(("A", b"1"), ("B", b""))))
         native = plan_of(given_to("api", env=(("A", b"1"), ("B", b""))), mode="native")
         rendered = [given_to("api", env=(("A", b"1"),))]

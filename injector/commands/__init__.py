@@ -1,0 +1,1 @@
+"""Commands that run in the pod, one module for each, loaded when called."""

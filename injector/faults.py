@@ -1,0 +1,67 @@
+"""Any exception as coded problems: ours as they are, others without a word that could be a value.
+
+A foreign exception's message and a traceback may quote what they worked on, so only the type, the
+system's own word for an errno and the place in our code are told.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from injector.core import errors
+from injector.core.errors import InjectorError, Problem
+
+if TYPE_CHECKING:
+    import threading
+
+_OURS = ("injector.", "webhook.")
+
+
+def problems_of(error: BaseException) -> tuple[Problem, ...]:
+    """Return the error's own problems, or the one that it is a fault of ours."""
+    if isinstance(error, InjectorError):
+        return error.problems
+    return (_fault(error, error.__traceback__),)
+
+
+def render(problems: Sequence[Problem]) -> str:
+    """Return the block that people read: every problem with its hint, each line ended."""
+    return "".join(f"{problem.render()}\n" for problem in problems)
+
+
+def silence() -> None:
+    """Let exceptions that nobody catches end in one line, also those of threads and finalizers."""
+    sys.excepthook = lambda _, error, traceback: _tell(error, traceback)
+    sys.unraisablehook = lambda seen: _tell(seen.exc_value, seen.exc_traceback)
+
+
+def silence_threads() -> None:
+    """Do the same for threads; only for who uses them, since it imports `threading`."""
+    import threading
+
+    def tell(seen: threading.ExceptHookArgs) -> None:
+        _tell(seen.exc_value, seen.exc_traceback)
+
+    threading.excepthook = tell
+
+
+def _fault(error: BaseException | None, traceback: TracebackType | None) -> Problem:
+    place = "unknown"
+    while traceback is not None:
+        module = traceback.tb_frame.f_globals.get("__name__", "")
+        if place == "unknown" or module.startswith(_OURS):
+            place = f"{module}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    what = type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None:
+        what += f" ({os.strerror(error.errno).lower()})"
+    return Problem(code=errors.INTERNAL_ERROR, what=f"{what} at {place}")
+
+
+def _tell(error: BaseException | None, traceback: TracebackType | None) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(_fault(error, traceback).line() + "\n")

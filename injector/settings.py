@@ -1,0 +1,53 @@
+"""What the pod's programs are told by their environment, which the webhook writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from injector.core import errors
+from injector.core.errors import Problem, Refused
+
+PREFIX = "SECRET_INJECTOR_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchSettings:
+    """Settings of `fetch`; the defaults are the mounts and files of the pod and of our image."""
+
+    plan: str
+    """The encoded plan."""
+
+    volume_dir: Path = Path("/secret-injector/volume")
+    """The memory volume that app containers mount parts of."""
+
+    env_dir: Path = Path("/secret-injector/env")
+    """The memory volume that only the kubelet reads."""
+
+    sources_dir: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    """Projected tokens, keys and files that stores need."""
+
+    launcher: Path = Path("/usr/local/lib/secret-injector/launcher")
+    """The static binary to hand to containers."""
+
+    termination_log: Path = Path("/dev/termination-log")
+    """Where the kubelet looks for the reason of a failure."""
+
+    pod_name: str = ""
+    """For the log."""
+
+
+def fetch_settings(environ: Mapping[str, str]) -> FetchSettings:
+    """Return the settings of `fetch`; raises Refused when there is no plan."""
+    plan = environ.get(PREFIX + "PLAN", "")
+    if not plan:
+        what = f"{PREFIX}PLAN is not set"
+        hint = "the webhook sets it in the containers that it adds; there is nothing to run by hand"
+        raise Refused([Problem(code=errors.ARGUMENT, what=what, hint=hint)])
+    paths = {
+        name: Path(environ[PREFIX + name.upper()])
+        for name in ("volume_dir", "env_dir", "sources_dir", "launcher", "termination_log")
+        if environ.get(PREFIX + name.upper())
+    }
+    return FetchSettings(plan=plan, pod_name=environ.get("POD_NAME", ""), **paths)
