@@ -1,0 +1,53 @@
+{{/* Which pods ask: the same words in the webhook and in the guard. `inject: "false"` opts out whatever else is there. */}}
+{{- define "secret-injector.asks" -}}
+has(object.metadata.annotations)
+&& object.metadata.annotations.exists(name, name.startsWith('secret-injector.io/'))
+&& !('secret-injector.io/inject' in object.metadata.annotations && object.metadata.annotations['secret-injector.io/inject'] == 'false')
+{{- end }}
+
+{{- define "secret-injector.excludedNamespaces" -}}
+{{- append .Values.webhook.excludedNamespaces (include "secret-injector.namespace" .) | uniq | toYaml -}}
+{{- end }}
+
+{{/* "true" when there is a namespace to test in. */}}
+{{- define "secret-injector.isTestable" -}}
+{{- if and .Values.tests.enabled (not (has .Values.tests.namespace (include "secret-injector.excludedNamespaces" . | fromYamlArray))) }}true{{ end -}}
+{{- end }}
+
+{{/* Where nothing is looked at; the API server sets this label on every namespace and no one can change it. */}}
+{{- define "secret-injector.namespaceSelector" -}}
+{{- $names := include "secret-injector.excludedNamespaces" . | fromYamlArray -}}
+{{- $own := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" $names -}}
+{{- $given := .Values.webhook.namespaceSelector -}}
+matchExpressions:
+  {{- toYaml (prepend (default list $given.matchExpressions) $own) | nindent 2 }}
+{{- with $given.matchLabels }}
+matchLabels:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* clientConfig of a path: {path, root}. In the self-signed mode the webhook writes the caBundle, so none stands here. */}}
+{{- define "secret-injector.clientConfig" -}}
+clientConfig:
+  service:
+    name: {{ include "secret-injector.fullname" .root }}
+    namespace: {{ include "secret-injector.namespace" .root }}
+    path: {{ .path }}
+    port: 443
+  {{- with .root.Values.certs.caBundle }}
+  caBundle: {{ . | b64enc }}
+  {{- end }}
+{{- end }}
+
+{{- define "secret-injector.admissionAnnotations" -}}
+{{- $annotations := deepCopy .Values.webhook.annotations -}}
+{{- if eq .Values.certs.mode "cert-manager" -}}
+{{- $certificate := printf "%s/%s" (include "secret-injector.namespace" .) (include "secret-injector.certificateSecret" .) -}}
+{{- $_ := set $annotations "cert-manager.io/inject-ca-from" $certificate -}}
+{{- end -}}
+{{- with $annotations -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end }}
