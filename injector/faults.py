@@ -50,16 +50,17 @@ def silence_threads() -> None:
 
 
 def _fault(error: BaseException | None, traceback: TracebackType | None) -> Problem:
-    place = "unknown"
+    last = ours = ""
     while traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "")
-        if place == "unknown" or module.startswith(_OURS):
-            place = f"{module}:{traceback.tb_lineno}"
+        last = f"{module}:{traceback.tb_lineno}"
+        if module.startswith(_OURS):
+            ours = last
         traceback = traceback.tb_next
     what = type(error).__name__
     if isinstance(error, OSError) and error.errno is not None:
         what += f" ({os.strerror(error.errno).lower()})"
-    return Problem(code=errors.INTERNAL_ERROR, what=f"{what} at {place}")
+    return Problem(code=errors.INTERNAL_ERROR, what=f"{what} at {ours or last or 'unknown'}")
 
 
 def _tell(error: BaseException | None, traceback: TracebackType | None) -> None:
