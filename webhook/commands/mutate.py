@@ -1,0 +1,116 @@
+"""`secret-injector mutate`: what the webhook would do to manifests, without a cluster."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import yaml
+
+from injector.core import errors
+from injector.core.errors import Problem
+from webhook.commands import offline
+from webhook.commands.offline import World
+from webhook.core import decide, manifests, review
+from webhook.core.manifests import PodTemplate
+from webhook.core.review import Outcome
+
+EXAMPLES = """\b
+Examples:
+  secret-injector mutate -f pod.yaml -f stores/ -o diff
+  kubectl get deploy shop -o yaml | secret-injector mutate -f - -f stores/
+  secret-injector mutate -f app.yaml -o patch
+"""
+
+
+@click.command("mutate", epilog=EXAMPLES)
+@offline.options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["yaml", "json", "patch", "diff"]),
+    default="yaml",
+    show_default=True,
+    help="The changed manifests, only the JSON Patch, or a diff.",
+)
+def _command(
+    filenames: tuple[str, ...], namespace: str, kubernetes_version: str, output: str
+) -> int:
+    """Show what the webhook would make of pods and workloads.
+
+    Manifests that make no pods, and pods that ask for nothing, pass through untouched.
+    Decisions go to standard error; exit status 2 or 4 says that a pod would be refused.
+    """
+    world = offline.world(filenames, namespace=namespace, kubernetes_version=kubernetes_version)
+    outcomes = {id(document): decide_one(world, template) for document, template in world.pods}
+    templates = {id(document): template for document, template in world.pods}
+    problems: list[Problem] = []
+    changed: list[tuple[dict[str, Any], dict[str, Any], Outcome | None]] = []
+    for document in world.documents:
+        outcome, template = outcomes.get(id(document)), templates.get(id(document))
+        after = document.raw
+        if outcome is not None and template is not None:
+            _tell(f"{document.file}:{document.line}", template, outcome)
+            problems += outcome.problems
+            after = manifests.mutated(document.raw, template, outcome.operations)
+        changed.append((document.raw, after, outcome))
+    click.echo(_rendered(changed, output), nl=False)
+    return errors.exit_status(problems)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; raises what it cannot answer."""
+    return int(
+        _command.main(list(argv), prog_name="secret-injector mutate", standalone_mode=False) or 0
+    )
+
+
+def decide_one(world: World, template: PodTemplate) -> Outcome:
+    """Return the webhook's own decision about a pod of the template."""
+    return decide.decide(manifests.request(template), world.catalog, offline.INJECTION)
+
+
+def _tell(place: str, template: PodTemplate, outcome: Outcome) -> None:
+    name = f"{template.kind} {template.namespace}/{template.name or '(generated)'}"
+    sys.stderr.write(f"{place}: {name}: {outcome.kind} ({outcome.reason})\n")
+    for text in (*outcome.warnings, *filter(None, [review.message(outcome)])):
+        sys.stderr.write("".join(f"  {line}\n" for line in text.splitlines()))
+
+
+def _rendered(
+    changed: list[tuple[dict[str, Any], dict[str, Any], Outcome | None]], output: str
+) -> str:
+    match output:
+        case "patch":
+            patches = [
+                outcome.operations
+                for _, _, outcome in changed
+                if outcome is not None and outcome.operations
+            ]
+            return "".join(json.dumps(operations, indent=2) + "\n" for operations in patches)
+        case "json":
+            return "".join(json.dumps(after, indent=2) + "\n" for _, after, _ in changed)
+        case "diff":
+            return "".join(diff(before, after) for before, after, _ in changed)
+        case _:
+            return "---\n".join(_yaml(after) for _, after, _ in changed)
+
+
+def diff(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Return a unified diff of two manifests as YAML; empty when they are equal."""
+    lines = difflib.unified_diff(
+        _yaml(before).splitlines(keepends=True),
+        _yaml(after).splitlines(keepends=True),
+        "as written",
+        "as injected",
+        n=2,
+    )
+    return "".join(lines)
+
+
+def _yaml(raw: dict[str, Any]) -> str:
+    return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=100)
