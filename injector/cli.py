@@ -36,7 +36,18 @@ class Command:
     summary: str
 
 
-FOR_PEOPLE: tuple[Command, ...] = ()
+FOR_PEOPLE: tuple[Command, ...] = (
+    Command(
+        name="mutate",
+        target="webhook.commands.mutate:main",
+        summary="show what the webhook would make of manifests",
+    ),
+    Command(
+        name="explain",
+        target="webhook.commands.explain:main",
+        summary="show where every value comes from, or what an error code means",
+    ),
+)
 IN_CLUSTER = (
     Command(
         name="fetch",

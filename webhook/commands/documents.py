@@ -78,7 +78,9 @@ def _documents(file: str, text: str) -> Iterator[Document]:
     loader = _Loader(text)
     try:
         while loader.check_node():
-            node: yaml.Node = loader.get_node()
+            node = loader.get_node()
+            if node is None:
+                continue
             raw = loader.construct_document(node)
             for index, entry in enumerate(_taken_apart(raw)):
                 inner = node if entry is raw else _item(node, index)

@@ -1,0 +1,192 @@
+"""`secret-injector explain`: where each variable and file comes from; what an error code means."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from injector.core import errors
+from injector.core.errors import Problem, Refused
+from webhook.commands import offline
+from webhook.commands.graph import graph
+from webhook.commands.offline import World
+from webhook.core import decide, inheritance, policy, provenance
+from webhook.core import pod as pods
+from webhook.core.manifests import PodTemplate
+from webhook.core.provenance import Account, Written
+
+EXAMPLES = """\b
+Examples:
+  secret-injector explain SI-404
+  secret-injector explain -f pod.yaml -f services/ -f stores/
+  secret-injector explain DATABASE_URL -f pod.yaml -f services/
+  secret-injector explain checkout -f services/ -o json
+  secret-injector explain -f services/ -o mermaid
+"""
+
+
+@click.command("explain", epilog=EXAMPLES)
+@click.argument("name", required=False)
+@offline.options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["tree", "json", "mermaid", "dot"]),
+    default="tree",
+    show_default=True,
+    help="A tree for people, JSON for programs, or the graph of services.",
+)
+def _command(
+    name: str | None,
+    filenames: tuple[str, ...],
+    namespace: str,
+    kubernetes_version: str,
+    output: str,
+) -> int:
+    """Explain pods, services, keys or error codes; values are never fetched or shown.
+
+    NAME is an error code, a workload, a service, or a key; without it everything in the files is
+    explained.
+    """
+    world = offline.world(filenames, namespace=namespace, kubernetes_version=kubernetes_version)
+    if output in ("mermaid", "dot"):
+        click.echo(graph(world.catalog, output))
+        return errors.OK
+    reports = [
+        report for _, template in world.pods if (report := _pod(world, template, name)) is not None
+    ]
+    reports += _services(world, name)
+    if name is not None and not reports:
+        known = [t.name for _, t in world.pods] + [service for _, service in world.catalog.services]
+        what = f'nothing in these files is called "{name}"'
+        raise Refused(
+            [Problem(code=errors.ARGUMENT, what=what, hint=errors.did_you_mean(name, known))]
+        )
+    click.echo(
+        json.dumps(reports, indent=2) if output == "json" else "\n\n".join(map(_tree, reports))
+    )
+    return errors.exit_status(
+        Problem(code=errors.CODES[code], what="") for report in reports for code in report["codes"]
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; a code needs no files."""
+    if argv and re.fullmatch(r"(?i)si-?\d{3}", argv[0]):
+        return _code(argv[0])
+    return int(
+        _command.main(list(argv), prog_name="secret-injector explain", standalone_mode=False) or 0
+    )
+
+
+def _code(text: str) -> int:
+    code = errors.CODES.get("SI-" + text[-3:])
+    if code is None:
+        what = f'there is no code "{text}"'
+        raise Refused(
+            [Problem(code=errors.ARGUMENT, what=what, hint=errors.did_you_mean(text, errors.CODES))]
+        )
+    click.echo(
+        f"{code.id}  {code.title}\n\n  what to do   {code.advice}\n  exit status  {code.exit}"
+    )
+    return errors.OK
+
+
+def _pod(world: World, template: PodTemplate, name: str | None) -> dict[str, Any] | None:
+    first = template.pod
+    made, wish, problems, warnings = decide.make(
+        template.namespace, first, world.catalog, offline.INJECTION
+    )
+    subject = policy.Subject(
+        namespace=template.namespace,
+        labels=pods.labels_of(first),
+        service_account=pods.service_account(first),
+    )
+    rows = provenance.accounts(made.plan, made.resolution) if made is not None else ()
+    if name not in (None, template.name, wish.service):
+        rows = tuple(row for row in rows if row.target == name)
+        if not rows:
+            return None
+    return {
+        "kind": template.kind,
+        "name": f"{template.namespace}/{template.name}",
+        "policies": [p.name for p in policy.matching(world.catalog, subject)],
+        "accounts": [asdict(row) for row in rows],
+        "warnings": list(warnings),
+        "problems": [problem.render() for problem in problems],
+        "codes": sorted({problem.code.id for problem in problems}),
+    }
+
+
+def _services(world: World, name: str | None) -> list[dict[str, Any]]:
+    reports = []
+    for namespace, service in sorted(world.catalog.services):
+        found = inheritance.effective(world.catalog, namespace, service)
+        if found is None:
+            continue
+        rows = [
+            Account(
+                container="",
+                target=key,
+                written=_written(entry),
+                via=(),
+                reads=(),
+                overrode=tuple(provenance.written(weaker) for weaker in entry.overrode),
+            )
+            for key, entry in sorted(found.keys.items())
+            if name in (None, service, key)
+        ]
+        if name in (None, service) or rows:
+            reports.append(
+                {
+                    "kind": "ServiceSecrets",
+                    "name": f"{namespace}/{service}",
+                    "policies": [],
+                    "accounts": [asdict(row) for row in rows],
+                    "warnings": [],
+                    "problems": [problem.render() for problem in found.problems],
+                    "codes": sorted({problem.code.id for problem in found.problems}),
+                }
+            )
+    return reports
+
+
+def _written(found: inheritance.Found) -> Written:
+    return provenance.written(found.key)
+
+
+def _tree(report: dict[str, Any]) -> str:
+    lines = [f"{report['kind']} {report['name']}"]
+    if report["policies"]:
+        lines.append("policies: " + ", ".join(report["policies"]))
+    accounts = report["accounts"]
+    for index, account in enumerate(accounts):
+        is_last = index == len(accounts) - 1
+        lines.append(("└─ " if is_last else "├─ ") + _title(account))
+        rail = "   " if is_last else "│  "
+        lines += [f"{rail}  {label:<9} {text}" for label, text in _details(account)]
+    lines += [f"warning: {text}" for text in report["warnings"]]
+    return "\n".join([*lines, *report["problems"]])
+
+
+def _title(account: dict[str, Any]) -> str:
+    where = f"   (container {account['container']})" if account["container"] else ""
+    return f"{account['target']}{where}"
+
+
+def _details(account: dict[str, Any]) -> list[tuple[str, str]]:
+    written = account["written"]
+    rows = [
+        ("is", written["text"] or '""'),
+        ("from", f"{written['origin']} {written['place']}".strip()),
+    ]
+    rows += [("uses", f"{via['place']} of {via['origin']}") for via in account["via"]]
+    rows += [("reads", text) for text in account["reads"]]
+    return rows + [
+        ("overrides", f"{weaker['origin']} {weaker['place']}") for weaker in account["overrode"]
+    ]

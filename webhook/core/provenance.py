@@ -1,0 +1,81 @@
+"""Where every variable and file of a pod comes from, as data: what `explain` shows.
+
+Nothing here is a value; expressions, paths and objects are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from injector.core.plan import Pick, Plan, Use
+from injector.core.reference import format_value
+from webhook.core.definitions import FileDef, KeyDef
+from webhook.core.resolve import Resolution, Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """One place where a key is written: the object, the field in it, the text there."""
+
+    origin: str
+    place: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What one variable or file of a container is made of.
+
+    `written` is the definition that won, `via` the other keys it is made from, `reads` the places
+    of stores that are read for it, `overrode` what it won over, strongest first.
+    """
+
+    container: str
+    target: str
+    written: Written
+    via: tuple[Written, ...]
+    reads: tuple[str, ...]
+    overrode: tuple[Written, ...]
+
+
+def accounts(plan: Plan, resolution: Resolution) -> tuple[Account, ...]:
+    """Return the account of every variable and file, in the order of the traces."""
+    return tuple(_account(plan, trace) for trace in resolution.traces)
+
+
+def _account(plan: Plan, trace: Trace) -> Account:
+    indexes = list(dict.fromkeys(_below(plan, trace.value)))
+    picks = [
+        part for index in indexes for part in plan.values[index].parts if isinstance(part, Pick)
+    ]
+    via = [
+        Written(origin=plan.values[i].origin, place=plan.values[i].key, text="")
+        for i in indexes
+        if i != trace.value and plan.values[i].key != trace.key.name
+    ]
+    return Account(
+        container=trace.container,
+        target=trace.target,
+        written=written(trace.key),
+        via=tuple(dict.fromkeys(via)),
+        reads=tuple(dict.fromkeys(plan.where(pick) for pick in picks)),
+        overrode=tuple(written(key) for key in trace.overrode),
+    )
+
+
+def _below(plan: Plan, index: int) -> Iterator[int]:
+    seen = set()
+    todo = [index]
+    while todo:
+        at = todo.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        yield at
+        todo += [part.value for part in plan.values[at].parts if isinstance(part, Use)]
+
+
+def written(key: KeyDef | FileDef) -> Written:
+    """Return where a key is written."""
+    return Written(origin=key.origin, place=key.place, text=format_value(key.value))
