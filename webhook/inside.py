@@ -1,0 +1,85 @@
+"""The parts that need a cluster, put together: catalog by watches, certificate by Secret."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from kubernetes_asyncio.config import ConfigException
+
+from injector.core import errors
+from injector.core.errors import Problem, Refused
+from webhook import api, readiness
+from webhook.cluster import Cluster
+from webhook.core.catalog import Catalog
+from webhook.issuer import Identity, Issuer
+from webhook.metrics import Metrics
+from webhook.settings import Settings
+from webhook.tls import ServingCertificate
+from webhook.witness import Witness
+
+
+async def connect(
+    chosen: Settings,
+    metrics: Metrics,
+    serving: ServingCertificate,
+    parts: dict[str, Callable[[], Awaitable[None]]],
+    checks: dict[str, readiness.Check],
+    stack: contextlib.AsyncExitStack,
+) -> Callable[[], Catalog]:
+    """Add parts and checks, and return how to get the catalog of the moment.
+
+    Raises Refused (SI-201) when there is no way to reach a cluster.
+    """
+    try:
+        server = await stack.enter_async_context(await api.connect(chosen.kubeconfig))
+    except (ConfigException, OSError) as error:
+        what = f"no way to reach a cluster: {error}; --kubeconfig names one, --catalog needs none"
+        raise Refused([Problem(code=errors.ARGUMENT, what=what)]) from None
+
+    cluster = Cluster(server, on_fault=metrics.fault)
+    parts["cluster"] = cluster.run
+    checks["catalog"] = lambda: readiness.staleness(
+        cluster.unsynced,
+        {kind: cluster.age_s(kind) for kind in cluster.kinds},
+        chosen.max_staleness_s,
+    )
+    age = metrics.gauge("catalog_age_seconds", "Time since word came of a kind.", "kind")
+    count = metrics.gauge("catalog_objects", "Objects known of a kind.", "kind")
+    for kind in cluster.kinds:
+        age.labels(kind).set_function(partial(cluster.age_s, kind))
+        count.labels(kind).set_function(partial(cluster.count, kind))
+
+    identity = Identity(
+        namespace=chosen.namespace,
+        service=chosen.service,
+        secret=chosen.tls_secret,
+        configurations=_configurations(chosen),
+    )
+    if chosen.tls_cert is None:
+        issuer = Issuer(
+            server,
+            identity,
+            serving,
+            life_s=chosen.certificate_life_s,
+            settle_s=chosen.ca_settle_s,
+        )
+        parts["issuer"] = partial(issuer.run, every_s=chosen.tls_check_s)
+        checks["certificate trust"] = lambda: "" if issuer.is_trusted else UNTRUSTED
+    elif identity.configurations:
+        witness = Witness(server, identity, serving)
+        parts["witness"] = partial(witness.run, every_s=chosen.tls_check_s)
+        checks["certificate trust"] = lambda: "" if witness.is_trusted else UNTRUSTED
+    return lambda: cluster.catalog
+
+
+UNTRUSTED = "the caBundle of a webhook configuration does not accept what is served"
+
+
+def _configurations(chosen: Settings) -> tuple[str, ...]:
+    named = {
+        "mutatingwebhookconfigurations/": chosen.mutating_configuration,
+        "validatingwebhookconfigurations/": chosen.validating_configuration,
+    }
+    return tuple(kind + name for kind, name in named.items() if name)

@@ -1,0 +1,229 @@
+"""The webhook process: settings in, parts put together, served until SIGTERM.
+
+Three listeners: reviews over TLS for the API server; health for the kubelet and metrics for
+Prometheus in plain HTTP on ports of their own, so that a network policy can tell the three callers
+apart, and no probe needs the certificate whose state it reports.
+
+On SIGTERM: not ready at once, then a grace in which reviews are still answered, each with
+`Connection: close`, while the cluster stops sending; then no new connections, the last answers,
+exit 0. A second signal cuts the grace short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+
+import structlog
+
+from injector.core import errors
+from injector.core.errors import OK, Problem, Refused
+from webhook import connections, logs, offline, readiness, settings
+from webhook.connections import Server
+from webhook.core.catalog import Catalog
+from webhook.core.decide import decide
+from webhook.core.review import Outcome, Request
+from webhook.core.validate import validate
+from webhook.metrics import CONTENT_TYPE, Metrics
+from webhook.server import TEXT, Admission, pages, place
+from webhook.settings import Settings
+from webhook.tls import Files, ServingCertificate
+
+log = structlog.get_logger()
+
+RESTART_S = 2.0
+"""Pause before a part that failed by a fault of our own is started again."""
+CLOSE_S = 5.0
+"""Time for the last answers when the grace is over."""
+
+Part = Callable[[], Awaitable[None]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the webhook until it is told to stop; return the exit status."""
+    try:
+        chosen = settings.parse(sys.argv[1:] if argv is None else argv, os.environ)
+        logs.set_up(chosen.log_level)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(chosen))
+    except Refused as refused:
+        sys.stderr.write("\n".join(problem.render() for problem in refused.problems) + "\n")
+        return refused.exit_status
+    return OK
+
+
+async def serve(chosen: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, and drain. Raises Refused when it cannot begin."""
+    stop = asyncio.Queue[None]()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.put_nowait, None)
+
+    metrics = Metrics()
+    serving = ServingCertificate()
+    parts: dict[str, Part] = {}
+    checks: dict[str, readiness.Check] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        catalog = await _sources(chosen, metrics, serving, parts, checks, stack)
+        admission = Admission(
+            _decisions(chosen),
+            catalog,
+            metrics,
+            max_body_bytes=chosen.max_body_bytes,
+            request_timeout_s=chosen.request_timeout_s,
+        )
+        checks["certificate dates"] = lambda: (
+            "" if serving.is_valid(datetime.now(UTC)) else "no certificate that is valid now"
+        )
+        checks["serving"] = lambda: "draining" if admission.is_draining else ""
+        _watch(metrics, serving)
+
+        server = _server(chosen, admission)
+        metrics.gauge("requests_in_flight", "Requests being answered.").set_function(
+            lambda: server.in_flight
+        )
+        parts["sweep"] = server.sweep
+        side = _sides(metrics, checks)
+        listeners = [
+            await _listen(
+                server,
+                chosen.host,
+                chosen.port,
+                ssl=serving.context,
+                ssl_handshake_timeout=chosen.head_timeout_s,
+                ssl_shutdown_timeout=1,
+            ),
+            await _listen(_server(chosen, side["health"]), chosen.host, chosen.health_port),
+            await _listen(_server(chosen, side["metrics"]), chosen.host, chosen.metrics_port),
+        ]
+        tasks = [loop.create_task(_kept(n, p, metrics), name=n) for n, p in parts.items()]
+        names = ("reviews", "health", "metrics")
+        ports = {name: port[0] for name, (_, port) in zip(names, listeners, strict=True)}
+        log.info("webhook started", **ports)
+        # What lives from here on lives for ever: later collections need not look at it.
+        gc.collect()
+        gc.freeze()
+
+        await stop.get()
+        admission.is_draining = True
+        log.info("webhook draining", grace_s=chosen.drain_grace_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.get(), chosen.drain_grace_s)
+        listeners[0][0].close()
+        server.pre_shutdown()
+        await server.shutdown(CLOSE_S)
+        for listener, _ in listeners[1:]:
+            listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    log.info("webhook stopped")
+
+
+def _decisions(chosen: Settings) -> Mapping[str, Callable[[Request, Catalog], Outcome]]:
+    injection = chosen.injection()
+    return {
+        "/mutate": lambda asked, catalog: decide(asked, catalog, injection),
+        "/validate": validate,
+    }
+
+
+async def _sources(
+    chosen: Settings,
+    metrics: Metrics,
+    serving: ServingCertificate,
+    parts: dict[str, Part],
+    checks: dict[str, readiness.Check],
+    stack: contextlib.AsyncExitStack,
+) -> Callable[[], Catalog]:
+    """Connect catalog and certificate to where they come from; return how to get the snapshot."""
+    if chosen.tls_cert is not None and chosen.tls_key is not None:
+        files = Files(serving, chosen.tls_cert, chosen.tls_key)
+        try:
+            files.load()
+        except (OSError, ValueError) as error:
+            what = error.strerror if isinstance(error, OSError) else str(error)
+            at = str(chosen.tls_cert)
+            problem = Problem(code=errors.ARGUMENT, what=what or "unreadable", source=at)
+            raise Refused([problem]) from None
+        parts["certificate files"] = partial(files.follow, every_s=chosen.tls_poll_s)
+    if chosen.catalog is not None:
+        fixed = offline.load(chosen.catalog)
+        return lambda: fixed
+
+    from webhook import inside  # loads the Kubernetes client, which offline use has no need of
+
+    return await inside.connect(chosen, metrics, serving, parts, checks, stack)
+
+
+def _sides(
+    metrics: Metrics, checks: Mapping[str, readiness.Check]
+) -> Mapping[str, connections.Handler]:
+    return {
+        "health": pages(
+            {
+                "/healthz": lambda: (HTTPStatus.OK, TEXT, b"ok\n"),
+                "/readyz": lambda: readiness.ready(checks),
+            }
+        ),
+        "metrics": pages({"/metrics": lambda: (HTTPStatus.OK, CONTENT_TYPE, metrics.render())}),
+    }
+
+
+def _server(chosen: Settings, handler: connections.Handler) -> Server:
+    return Server(
+        handler,
+        head_timeout_s=chosen.head_timeout_s,
+        idle_timeout_s=chosen.idle_timeout_s,
+        max_connections=chosen.max_connections,
+        max_body_bytes=chosen.max_body_bytes,
+    )
+
+
+async def _listen(
+    server: Server, host: str, port: int, **tls: object
+) -> tuple[asyncio.Server, tuple[int, ...]]:
+    try:
+        return await connections.listen(server, host, port, **tls)
+    except OSError as error:
+        where = f"{host or '*'}:{port}"
+        what = error.strerror or "cannot listen"
+        raise Refused([Problem(code=errors.ARGUMENT, what=what, source=where)]) from None
+
+
+async def _kept(name: str, part: Part, metrics: Metrics) -> None:
+    """Run a part for ever: a fault of our own in one must not end the others."""
+    while True:
+        try:
+            await part()
+        except Exception as fault:  # noqa: BLE001  # reported with its place, then begun again
+            metrics.fault(name)
+            first: BaseException = fault
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            log.error(  # noqa: TRY400  # a message or a local may quote an object
+                "a part failed", part=name, fault=type(first).__name__, at=place(first)
+            )
+        await asyncio.sleep(RESTART_S)
+
+
+def _watch(metrics: Metrics, serving: ServingCertificate) -> None:
+    metrics.gauge(
+        "certificate_expiry_timestamp_seconds", "When the served certificate expires."
+    ).set_function(lambda: serving.pair.not_after.timestamp() if serving.pair is not None else 0)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

@@ -1,0 +1,174 @@
+"""What an operator may set: one dataclass, made once from flags and environment.
+
+Every field is a flag (`--drain-grace-s 10`) and a variable (`SECRET_INJECTOR_DRAIN_GRACE_S=10`);
+the flag wins. The text beside a field is its documentation and its line in `--help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from injector.core import errors
+from injector.core.errors import Problem, Refused
+from webhook.core.patch import Injection
+
+ENV_PREFIX = "SECRET_INJECTOR_"
+
+
+def setting(default: Any, meaning: str) -> Any:
+    """Return a field with its default and its documentation."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of the webhook process; durations are in seconds."""
+
+    host: str = setting("", "address to listen on; empty is every address, IPv4 and IPv6")
+    port: int = setting(8443, "port of /mutate and /validate, over TLS; 0 lets the system choose")
+    health_port: int = setting(8081, "port of /healthz and /readyz, plain HTTP, for the kubelet")
+    metrics_port: int = setting(8080, "port of /metrics, plain HTTP, for Prometheus")
+
+    catalog: Path | None = setting(
+        None, "YAML file or folder of objects to decide with; set, no cluster is contacted"
+    )
+    kubeconfig: Path | None = setting(
+        None, "kubeconfig to reach the cluster with; unset, the pod's own ServiceAccount"
+    )
+    max_staleness_s: float = setting(
+        300, "not ready when no word came from the API server for so long; 0 is never"
+    )
+
+    tls_cert: Path | None = setting(None, "PEM chain to serve; unset, certificates are self-signed")
+    tls_key: Path | None = setting(None, "PEM key of the chain")
+    tls_poll_s: float = setting(5, "how often the two files are looked at for a change")
+    namespace: str = setting("", "the webhook's own namespace")
+    service: str = setting("secret-injector", "name of the Service the API server calls")
+    tls_secret: str = setting(
+        "secret-injector-tls", "Secret of the own namespace that holds the self-signed certificate"
+    )
+    mutating_configuration: str = setting(
+        "", "MutatingWebhookConfiguration whose caBundle is kept; empty is none"
+    )
+    validating_configuration: str = setting(
+        "", "ValidatingWebhookConfiguration whose caBundle is kept; empty is none"
+    )
+    certificate_life_s: float = setting(
+        90 * 86400, "validity of a self-signed certificate; it is renewed at two thirds"
+    )
+    ca_settle_s: float = setting(
+        10, "time API servers get to see a new caBundle before its certificate is served"
+    )
+    tls_check_s: float = setting(15, "how often Secret and caBundle are looked at")
+
+    request_timeout_s: float = setting(
+        4.5, "longest a request may take to arrive; below the configuration's timeoutSeconds"
+    )
+    head_timeout_s: float = setting(
+        5, "longest a TLS handshake or a request's head may take to arrive"
+    )
+    idle_timeout_s: float = setting(
+        150, "an idle connection is closed after; above the API server's reuse of 90 s"
+    )
+    max_body_bytes: int = setting(3 * 2**20, "largest review; the API server's own request limit")
+    max_connections: int = setting(512, "connections served at once; more are closed at once")
+    drain_grace_s: float = setting(
+        10, "time after SIGTERM in which requests are still answered, for endpoints to follow"
+    )
+
+    log_level: str = setting("info", "debug, info, warning or error")
+
+    image: str = setting("", "image of the containers that are added to pods, by digest")
+    pull_policy: str = setting("IfNotPresent", "their imagePullPolicy")
+    cpu_request: str = setting("10m", "their CPU request; they have no CPU limit")
+    memory_request: str = setting("32Mi", "their memory request")
+    memory_limit: str = setting("128Mi", "their memory limit")
+    fetch_log_level: str = setting("info", "their log level")
+    fetch_deadline_s: float = setting(120, "time a pod's fetch may take, retries included")
+
+    def injection(self) -> Injection:
+        """Return what decisions need of the settings."""
+        return Injection(
+            image=self.image,
+            pull_policy=self.pull_policy,
+            cpu_request=self.cpu_request,
+            memory_request=self.memory_request,
+            memory_limit=self.memory_limit,
+            log_level=self.fetch_log_level,
+            deadline_s=self.fetch_deadline_s,
+        )
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Return the settings.
+
+    Raises Refused (SI-201) with every variable and combination that is wrong; a malformed flag ends
+    the process as argparse does.
+    """
+    types = {name: _plain(kind) for name, kind in get_type_hints(Settings).items()}
+    values: dict[str, Any] = {}
+    problems = []
+    for spec in fields(Settings):
+        variable = ENV_PREFIX + spec.name.upper()
+        if variable in environ:
+            try:
+                values[spec.name] = types[spec.name](environ[variable])
+            except ValueError:
+                what = f"is not a {types[spec.name].__name__}"
+                problems.append(Problem(code=errors.ARGUMENT, what=what, source=variable))
+
+    given = _parser(types).parse_args(list(argv))
+    values |= {name: value for name, value in vars(given).items() if value is not None}
+    settings = Settings(**values)
+    problems += _contradictions(settings)
+    if problems:
+        raise Refused(problems)
+    return settings
+
+
+def _plain(kind: Any) -> Any:
+    """Return the type to make of a text: `Path | None` is Path."""
+    return Path if kind == Path | None else kind
+
+
+def _parser(types: Mapping[str, Any]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="secret-injector webhook",
+        description="Answer admission reviews. Every flag is also a variable: "
+        "--drain-grace-s is SECRET_INJECTOR_DRAIN_GRACE_S.",
+        allow_abbrev=False,
+    )
+    for spec in fields(Settings):
+        shown = "" if spec.default in ("", None) else f" (default {spec.default})"
+        parser.add_argument(
+            "--" + spec.name.replace("_", "-"),
+            type=types[spec.name],
+            help=spec.metadata["meaning"] + shown,
+            metavar=types[spec.name].__name__.upper(),
+        )
+    return parser
+
+
+def _contradictions(settings: Settings) -> list[Problem]:
+    problems = []
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        problems.append("--tls-cert and --tls-key go together")
+    if settings.tls_cert is None and not settings.namespace:
+        problems.append("--namespace is needed for a self-signed certificate; or give --tls-cert")
+    if settings.tls_cert is None and settings.catalog is not None:
+        problems.append("--catalog works without a cluster, so it needs --tls-cert and --tls-key")
+    if not settings.image:
+        problems.append("--image is needed: the image of the containers that are added to pods")
+    problems += [
+        f"--{spec.name.replace('_', '-')} must be above zero"
+        for spec in fields(settings)
+        if spec.name.endswith(("_timeout_s", "_poll_s", "_check_s", "_life_s", "max_body_bytes"))
+        and getattr(settings, spec.name) <= 0
+    ]
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        problems.append("--log-level must be debug, info, warning or error")
+    return [Problem(code=errors.ARGUMENT, what=what) for what in problems]
