@@ -79,9 +79,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; a code needs no files."""
     if argv and re.fullmatch(r"(?i)si-?\d{3}", argv[0]):
         return _code(argv[0])
-    return int(
-        _command.main(list(argv), prog_name="secret-injector explain", standalone_mode=False) or 0
-    )
+    return offline.call(_command, argv, "explain")
 
 
 def _code(text: str) -> int:

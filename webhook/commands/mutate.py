@@ -64,9 +64,7 @@ def _command(
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; raises what it cannot answer."""
-    return int(
-        _command.main(list(argv), prog_name="secret-injector mutate", standalone_mode=False) or 0
-    )
+    return offline.call(_command, argv, "mutate")
 
 
 def decide_one(world: World, template: PodTemplate) -> Outcome:

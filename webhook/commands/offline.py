@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -32,6 +32,21 @@ class World:
     documents: tuple[Document, ...]
     catalog: Catalog
     pods: tuple[tuple[Document, PodTemplate], ...]
+
+
+def call(command: click.Command, argv: Sequence[str], name: str) -> int:
+    """Run a click command and return its exit status; raises Refused (SI-201) on wrong usage."""
+    try:
+        status = command.main(
+            list(argv), prog_name=f"secret-injector {name}", standalone_mode=False
+        )
+    except click.UsageError as error:
+        hint = f"secret-injector {name} --help shows examples"
+        problem = Problem(code=errors.ARGUMENT, what=error.format_message().rstrip("."), hint=hint)
+        raise Refused([problem]) from None
+    except click.Abort:
+        return errors.INTERNAL
+    return int(status or errors.OK)
 
 
 def options(function: F) -> F:
