@@ -1,0 +1,106 @@
+"""Filters: what `#{ref | name}` does to a value. Bytes in, bytes out; what cannot work is refused.
+
+`default` and `required` decide about values that are missing or empty, so `render` does those.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from injector.core import secret
+from injector.core.secret import NotJson
+
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_BLANKS = b" \t\n\r\x0b\x0c"
+
+
+class FilterError(ValueError):
+    """The filter cannot work on this value; the message quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A value on its way; `is_json` says that it is a mapping or list of the store as JSON text."""
+
+    data: bytes = field(repr=False)
+    is_json: bool = False
+
+
+def apply(name: str, value: Text) -> Text:
+    """Return the filtered value; raises FilterError."""
+    return _FILTERS[name](value)
+
+
+def _base64(value: Text) -> Text:
+    """RFC 4648 section 4: standard alphabet, padded, in one line."""
+    return Text(data=base64.b64encode(value.data))
+
+
+def _base64decode(value: Text) -> Text:
+    """RFC 4648 section 4, strict; line breaks and other blanks in between are allowed."""
+    try:
+        return Text(data=base64.b64decode(value.data.translate(None, _BLANKS), validate=True))
+    except binascii.Error:
+        raise FilterError("the value is not base64 (standard alphabet, with padding)") from None
+
+
+def _json(value: Text) -> Text:
+    """RFC 8259: the text as a string literal; what is JSON already stays as it is."""
+    if value.is_json:
+        return value
+    text = json.dumps(_utf8(value.data), ensure_ascii=False)
+    return Text(data=text.encode(), is_json=True)
+
+
+def _urlencode(value: Text) -> Text:
+    """RFC 3986: unreserved characters stay, every other byte becomes %XX, also the slash."""
+    kept = (chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in value.data)
+    return Text(data="".join(kept).encode())
+
+
+def _trim(value: Text) -> Text:
+    """ASCII blanks and line breaks at both ends go."""
+    return Text(data=value.data.strip(_BLANKS), is_json=value.is_json)
+
+
+def _lines(value: Text) -> Text:
+    """A JSON array of scalars becomes one entry per line, without a last line break."""
+    try:
+        found = secret.parse_json(value.data)
+    except NotJson as error:
+        raise FilterError(f"the value is no JSON array: {error}") from None
+    if not isinstance(found, list):
+        raise FilterError("the value is JSON, and no array")
+    lines = []
+    for index, entry in enumerate(found):
+        if entry is None or isinstance(entry, (dict, list)):
+            raise FilterError(f"entry {index} is no text, number or boolean")
+        line = entry if isinstance(entry, str) else secret.format_json(entry)
+        if "\n" in line:
+            raise FilterError(f"entry {index} has a line break in it")
+        lines.append(line)
+    try:
+        return Text(data="\n".join(lines).encode())
+    except UnicodeEncodeError:
+        raise FilterError("an entry has half a surrogate pair, which is no character") from None
+
+
+def _utf8(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise FilterError("the value is not UTF-8 text") from None
+
+
+_FILTERS: dict[str, Callable[[Text], Text]] = {
+    "base64": _base64,
+    "base64decode": _base64decode,
+    "json": _json,
+    "urlencode": _urlencode,
+    "trim": _trim,
+    "lines": _lines,
+}

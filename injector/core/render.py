@@ -1,0 +1,261 @@
+"""From what the stores gave to the bytes of every variable and file, or to all that is wrong.
+
+    plan + {read: Secret | Failure}  ->  one `Rendered` per container, or FetchFailed(problems)
+
+Pure: the date is a parameter. Values are evaluated once, in the plan's order, so an earlier value
+is ready when a later one uses it. `default` (filter or rule) stands in for what is *missing*, and
+for nothing else: a store that is down or forbids the read is a failure whatever the definition
+says. A value that is missing and not required leaves its variable or file out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from injector.core import errors, filters, pattern, reporting, secret
+from injector.core.errors import Code, FetchFailed, Problem
+from injector.core.filters import FilterError, Text
+from injector.core.pick import NotPicked, pick
+from injector.core.plan import ContainerPlan, Part, Pick, Plan, PlanValue, Read, Rule
+from injector.core.reference import Filter
+from injector.core.reporting import Cause
+from injector.core.secret import Failure, Secret
+
+MAX_TOTAL_BYTES = 4 * 1024 * 1024
+_MAX_EVALUATED_BYTES = 4 * MAX_TOTAL_BYTES
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """What one container gets: variables (name, value) and files (path, content, mode if planned).
+
+    Prints without any of it.
+    """
+
+    name: str
+    env: tuple[tuple[str, bytes], ...] = field(repr=False)
+    files: tuple[tuple[str, bytes, int | None], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """There is no value; a default may stand in."""
+
+    causes: tuple[Cause, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The value cannot be had, and no default may stand in."""
+
+    causes: tuple[Cause, ...]
+
+
+Outcome = Text | Missing | Failed
+
+
+def render(
+    p: Plan, answers: Mapping[Read, Secret | Failure], *, today: str
+) -> tuple[Rendered, ...]:
+    """Return the bytes for every container; raises FetchFailed with every problem of the plan.
+
+    `answers` has an entry for every read of the plan; `today` is the date in UTC as YYYY-MM-DD.
+    """
+    evaluation = _Evaluation(p, answers, today)
+    report = reporting.Report(p)
+    total = 0
+    rendered = []
+    for container in p.containers:
+        env, files = [], []
+        for item in container.env:
+            data = evaluation.wanted(item.value, item.name, container, report)
+            if data is not None:
+                env.append((item.name, data))
+                total += len(data)
+        for file in container.files:
+            data = evaluation.wanted(file.value, f"file {file.path}", container, report)
+            if data is not None:
+                files.append((file.path, data, file.mode))
+                total += len(data)
+        rendered.append(Rendered(name=container.name, env=tuple(env), files=tuple(files)))
+    problems = report.problems()
+    if total > MAX_TOTAL_BYTES and not problems:
+        what = f"all values together take {total} bytes, the limit is {MAX_TOTAL_BYTES}"
+        problems = (Problem(code=errors.VOLUME, what=what),)
+    if problems:
+        raise FetchFailed(problems)
+    return tuple(rendered)
+
+
+class _Evaluation:
+    """The outcome of every value of a plan, by its index."""
+
+    def __init__(self, p: Plan, answers: Mapping[Read, Secret | Failure], today: str) -> None:
+        self._plan, self._answers, self._today = p, answers, today
+        self._outcomes: list[Outcome] = []
+        evaluated = 0
+        for value in p.values:
+            outcome = self._ruled(value, self._joined(value))
+            if isinstance(outcome, Text):
+                evaluated += len(outcome.data)
+                if evaluated > _MAX_EVALUATED_BYTES:
+                    what = f"all values together take more than {_MAX_EVALUATED_BYTES} bytes"
+                    raise FetchFailed([Problem(code=errors.VOLUME, what=what)])
+            self._outcomes.append(outcome)
+
+    def wanted(
+        self, index: int, target: str, container: ContainerPlan, report: reporting.Report
+    ) -> bytes | None:
+        """Return the value's bytes; None if it is left out, or goes to the report."""
+        outcome, value = self._outcomes[index], self._plan.values[index]
+        if isinstance(outcome, Text):
+            return outcome.data
+        if isinstance(outcome, Missing) and value.rule is not None and not value.rule.required:
+            return None
+        report.add(outcome.causes, target=target, container=container.name)
+        return None
+
+    def _joined(self, value: PlanValue) -> Outcome:
+        """Return all parts as one; every cause is kept, and one failed part fails the value."""
+        texts: list[Text] = []
+        causes: dict[Cause, None] = {}  # an ordered set: values that double would double them
+        is_failed = False
+        for part in value.parts:
+            outcome = self._part(value, part)
+            if isinstance(outcome, Text):
+                texts.append(outcome)
+            else:
+                causes.update(dict.fromkeys(outcome.causes))
+                is_failed = is_failed or isinstance(outcome, Failed)
+        if causes:
+            return (Failed if is_failed else Missing)(causes=tuple(causes))
+        if len(texts) == 1:
+            return self._sized(value, texts[0])
+        return self._sized(value, Text(data=b"".join(text.data for text in texts)))
+
+    def _part(self, value: PlanValue, part: Part) -> Outcome:
+        if isinstance(part, str):
+            try:
+                return Text(data=part.encode())
+            except UnicodeEncodeError:
+                return _failed(value, errors.PLAN, "the text has half a surrogate pair")
+        if isinstance(part, Pick):
+            return self._filtered(value, self._picked(value, part), part.filters, part)
+        return self._filtered(value, self._outcomes[part.value], part.filters, None)
+
+    def _picked(self, value: PlanValue, part: Pick) -> Outcome:
+        answer = self._answers[self._plan.reads[part.read]]
+        if isinstance(answer, Failure):
+            cause = Cause(
+                code=answer.code,
+                what=answer.what,
+                hint=answer.hint,
+                identity=answer.identity,
+                origin=value.origin,
+                pick=part,
+                is_of_read=True,
+            )
+            return (Missing if answer.code is errors.MISSING else Failed)(causes=(cause,))
+        try:
+            return pick(answer, part.field)
+        except NotPicked as lack:
+            cause = Cause(
+                code=lack.code, what=lack.what, hint=lack.hint, origin=value.origin, pick=part
+            )
+            return (Missing if lack.code is errors.MISSING else Failed)(causes=(cause,))
+
+    def _filtered(
+        self, value: PlanValue, outcome: Outcome, steps: Sequence[Filter], at: Pick | None
+    ) -> Outcome:
+        for step in steps:
+            if step.name == "default":
+                if isinstance(outcome, Missing):
+                    outcome = Text(data=step.args[0].encode("utf-8", "replace"))
+            elif step.name == "required":
+                outcome = _required(value, outcome, step.args[0] if step.args else "", at)
+            elif isinstance(outcome, Text):
+                try:
+                    outcome = self._sized(value, filters.apply(step.name, outcome))
+                except FilterError as error:
+                    return _failed(value, errors.FILTER, f"{step.name}: {error}", pick=at)
+        return outcome
+
+    def _sized(self, value: PlanValue, text: Text) -> Outcome:
+        if len(text.data) <= secret.MAX_BYTES:
+            return text
+        what = f"the value takes {len(text.data)} bytes, the limit is {secret.MAX_BYTES}"
+        return _failed(value, errors.NOT_CARRIABLE, what, hint="keep large files elsewhere")
+
+    def _ruled(self, value: PlanValue, outcome: Outcome) -> Outcome:
+        """Hold the outcome against its owner's rule; the default itself is not checked."""
+        rule = value.rule
+        if rule is None or isinstance(outcome, Failed):
+            return outcome
+        if isinstance(outcome, Missing):
+            if rule.default is None:
+                return outcome
+            return Text(data=rule.default.encode("utf-8", "replace"))
+        at = next((part for part in value.parts if isinstance(part, Pick)), None)
+        failures = [
+            failed.causes
+            for failed in (
+                _expired(value, rule, self._today, at),
+                _mismatch(value, rule, outcome, at),
+            )
+            if failed is not None
+        ]
+        return Failed(causes=sum(failures, ())) if failures else outcome
+
+
+def _failed(
+    value: PlanValue, code: Code, what: str, *, pick: Pick | None = None, hint: str = ""
+) -> Failed:
+    cause = Cause(code=code, what=what, hint=hint, origin=value.origin, key=value.key, pick=pick)
+    return Failed(causes=(cause,))
+
+
+def _required(value: PlanValue, outcome: Outcome, why: str, at: Pick | None) -> Outcome:
+    if isinstance(outcome, Missing):
+        return Failed(causes=tuple(replace(c, hint=why or c.hint) for c in outcome.causes))
+    if isinstance(outcome, Text) and not outcome.data:
+        return _failed(value, errors.REQUIRED, "the value is empty", pick=at, hint=why)
+    return outcome
+
+
+def _expired(value: PlanValue, rule: Rule, today: str, at: Pick | None) -> Failed | None:
+    if rule.not_after is None:
+        return None
+    if not _DATE.fullmatch(rule.not_after):
+        return _failed(value, errors.PLAN, "notAfter is no date such as 2027-01-31", pick=at)
+    if today < rule.not_after:
+        return None
+    what = f"the value is past its notAfter date {rule.not_after}"
+    return _failed(value, errors.EXPIRED_VALUE, what, pick=at)
+
+
+def _mismatch(value: PlanValue, rule: Rule, text: Text, at: Pick | None) -> Failed | None:
+    if rule.matches is None:
+        return None
+    try:
+        compiled = pattern.Pattern(rule.matches)
+    except pattern.PatternError as error:
+        return _failed(value, errors.PLAN, f"matches is no pattern: {error}", pick=at)
+    try:
+        found = text.data.decode()
+    except UnicodeDecodeError:
+        return _failed(value, errors.MISMATCH, "the value is not text, so no pattern fits", pick=at)
+    if compiled.matches(found):
+        return None
+    what = f"the value does not match {rule.matches[:120]}"
+    if len(found) > pattern.MAX_VALUE:
+        what = f"the value is longer than the {pattern.MAX_VALUE} characters that can be matched"
+    return _failed(
+        value,
+        errors.MISMATCH,
+        what,
+        pick=at,
+        hint="a pattern covers the whole value; end it with .* to allow more",
+    )
