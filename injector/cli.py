@@ -50,6 +50,11 @@ FOR_PEOPLE: tuple[Command, ...] = (
 )
 IN_CLUSTER = (
     Command(
+        name="webhook",
+        target="webhook.run:main",
+        summary="answer the API server's admission reviews",
+    ),
+    Command(
         name="fetch",
         target="injector.commands.fetch:main",
         summary="fetch a pod's values and hand them over",

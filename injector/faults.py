@@ -22,9 +22,18 @@ _OURS = ("injector.", "webhook.")
 
 
 def problems_of(error: BaseException) -> tuple[Problem, ...]:
-    """Return the error's own problems, or the one that it is a fault of ours."""
+    """Return the error's own problems, or the one that it is a fault of ours.
+
+    A wrong call that click found is a wrong call; who loaded no click cannot have made one.
+    """
     if isinstance(error, InjectorError):
         return error.problems
+    click = sys.modules.get("click")
+    if click is not None and isinstance(error, click.ClickException):
+        what = error.format_message().rstrip(".")
+        return (Problem(code=errors.ARGUMENT, what=what[:1].lower() + what[1:]),)
+    if click is not None and isinstance(error, click.Abort):
+        return (Problem(code=errors.ARGUMENT, what="there was no answer to a question"),)
     return (_fault(error, error.__traceback__),)
 
 

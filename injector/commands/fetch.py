@@ -1,0 +1,94 @@
+"""`secret-injector fetch`: the whole work of the init container.
+
+plan → read every store → render → hand over; then one log line. Whatever goes wrong goes to the log as a
+block that people read, and to the termination message for `kubectl describe pod`.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Sequence
+
+from injector import faults, settings, termination
+from injector.core import errors, plan_codec
+from injector.core.errors import Problem, Refused
+from injector.core.render import render
+from injector.deadline import Deadline
+from injector.deliver import Volumes, deliver
+from injector.fetch import fetch
+from injector.logs import Log
+from injector.settings import FetchSettings
+
+_HELP = """\
+Usage: secret-injector fetch
+
+Fetch the values of a pod's plan and hand them over. The webhook adds a container
+that runs it; it takes no arguments, and its settings from the environment:
+
+  SECRET_INJECTOR_PLAN             the plan, as the webhook encoded it
+  SECRET_INJECTOR_VOLUME_DIR       where files and launcher go
+  SECRET_INJECTOR_ENV_DIR          where the kubelet's env files go
+  SECRET_INJECTOR_SOURCES_DIR      projected tokens, keys and files
+  SECRET_INJECTOR_LAUNCHER         the launcher to hand over
+  SECRET_INJECTOR_TERMINATION_LOG  where the kubelet looks for the reason of a failure"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; raises what went wrong after writing it to the termination message."""
+    if list(argv) in (["--help"], ["-h"]):
+        sys.stdout.write(_HELP + "\n")
+        return errors.OK
+    if argv:
+        raise Refused([Problem(code=errors.ARGUMENT, what="fetch takes no arguments")])
+    chosen = settings.fetch_settings(os.environ)
+    _keep_memory_private()
+    faults.silence_threads()
+    try:
+        _run(chosen, Log(sys.stderr, pod=chosen.pod_name))
+    except Exception as error:
+        termination.write(faults.problems_of(error), chosen.termination_log)
+        raise
+    return errors.OK
+
+
+def _run(chosen: FetchSettings, log: Log) -> None:
+    """Do the work in three phases, none of which begins before the one before is complete."""
+    began_s = time.monotonic()
+    p = plan_codec.decode(chosen.plan)
+    volumes = Volumes(volume=chosen.volume_dir, env=chosen.env_dir, launcher=chosen.launcher)
+
+    fetched = fetch(p, chosen.sources_dir, Deadline.after(p.deadline_s))
+    fetched_s = time.monotonic()
+    rendered = render(p, fetched.answers, today=time.strftime("%Y-%m-%d", time.gmtime()))
+    rendered_s = time.monotonic()
+    done = deliver(p, rendered, volumes)
+    done_s = time.monotonic()
+
+    log.info(
+        "values delivered",
+        namespace=p.namespace,
+        containers=len(p.containers),
+        stores=len(p.stores),
+        reads=len(p.reads),
+        variables=done.variables,
+        files=done.files,
+        fetch_ms=_ms(fetched_s - began_s),
+        render_ms=_ms(rendered_s - fetched_s),
+        deliver_ms=_ms(done_s - rendered_s),
+    )
+
+
+def _keep_memory_private() -> None:
+    """Let no crash write our memory anywhere.
+
+    One byte instead of none: a limit of zero does not hold for a core that is piped to a program,
+    one does (core(5) and the kernel's `do_coredump`).
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
