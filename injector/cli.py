@@ -47,6 +47,26 @@ FOR_PEOPLE: tuple[Command, ...] = (
         target="webhook.commands.explain:main",
         summary="show where every value comes from, or what an error code means",
     ),
+    Command(
+        name="lint",
+        target="webhook.commands.lint:main",
+        summary="check manifests, every problem with its file and line",
+    ),
+    Command(
+        name="who-uses",
+        target="webhook.commands.who_uses:main",
+        summary="list what refers to a service, a key, a store or a path",
+    ),
+    Command(
+        name="policy",
+        target="webhook.commands.policy:main",
+        summary="test policies against cases from files",
+    ),
+    Command(
+        name="migrate",
+        target="webhook.commands.migrate:main",
+        summary="translate vault-k8s and bank-vaults manifests",
+    ),
 )
 IN_CLUSTER = (
     Command(

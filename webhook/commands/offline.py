@@ -22,6 +22,9 @@ KINDS = ("ClusterSecretStore", "ServiceSecrets", "EnvironmentSecrets", "ClusterI
 INJECTION = Injection(image="secret-injector")
 """How a preview fills in what only the installed chart knows."""
 
+EMPTY = Catalog()
+"""A cluster that nothing is known of."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -1,49 +1,125 @@
-"""Judging our own resources when they are stored: what their schemas cannot say.
+"""Judging objects when they are stored or deleted: what their schemas cannot say.
 
-A resource with mistakes is refused with all of them. Pods that use one which was stored while the
-webhook was away are denied by the same checks, so nothing depends on this having run.
+    our resources, stored     refused with every mistake in them; what they refer to and is not
+                              there yet is a warning: manifests of one set arrive in any order
+    our resources, deleted    refused while something refers to them; the denial lists who
+    workloads                 warned when our annotations stand on them instead of on their pods
+
+Pods that use a wrong resource are denied by the same checks, so nothing depends on this having run.
 """
 
 from __future__ import annotations
 
-from injector.core import stores
+from typing import Any
+
+from injector.core import errors, stores
 from injector.core.errors import Problem, Refused
-from webhook.core import resources
+from webhook.core import manifests, usage
+from webhook.core import pod as pods
+from webhook.core.annotations import PREFIX, ours
 from webhook.core.catalog import Catalog
-from webhook.core.review import Outcome, Request
+from webhook.core.definitions import Definitions
+from webhook.core.resolve import Asked, ContainerAsk, resolve
+from webhook.core.review import Outcome, Request, warning
+
+_NAMESPACE_CONTROLLER = "system:serviceaccount:kube-system:namespace-controller"
+_NOT_YET = (errors.IMPORT, errors.STORE_UNKNOWN)
+_RESOURCES = (
+    "ServiceSecrets",
+    "EnvironmentSecrets",
+    "ClusterSecretStore",
+    "ClusterInjectionPolicy",
+)
+MAX_LISTED = 10
 
 
 def validate(request: Request, catalog: Catalog) -> Outcome:
-    """Return whether the object of the request may be stored. Raises nothing."""
-    del catalog
-    if (
-        request.operation not in ("CREATE", "UPDATE")
-        or request.object is None
-        or request.sub_resource
-    ):
+    """Return whether the object of the request may be stored or deleted. Raises nothing."""
+    kind = request.kind.kind
+    if request.sub_resource:
         return Outcome(kind="allow", reason="not_judged")
-    problems = _problems(request.kind.kind, request.object)
-    if problems:
-        facts = {"codes": sorted({problem.code.id for problem in problems})}
-        return Outcome(kind="deny", reason="refused", problems=problems, facts=facts)
-    return Outcome(kind="allow", reason="valid")
+    if request.operation == "DELETE":
+        return _deletion(request, catalog)
+    if request.operation not in ("CREATE", "UPDATE") or request.object is None:
+        return Outcome(kind="allow", reason="not_judged")
+    if kind in _RESOURCES:
+        return _stored(kind, request, request.object, catalog)
+    if kind in manifests.TEMPLATES and kind != "Pod":
+        return _workload(kind, request.object)
+    return Outcome(kind="allow", reason="not_judged")
 
 
-def _problems(kind: str, raw: dict[str, object]) -> tuple[Problem, ...]:
+def mistakes(kind: str, raw: dict[str, Any], catalog: Catalog) -> tuple[Problem, ...]:
+    """Return everything wrong with a resource, its references into the catalog included."""
+    metadata = raw.get("metadata") or {}
+    name, namespace = str(metadata.get("name") or ""), str(metadata.get("namespace") or "")
+    seen = catalog.with_object(kind, raw)
     match kind:
         case "ClusterSecretStore":
-            metadata = raw.get("metadata")
-            name = str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
             try:
                 stores.parse(name, raw.get("spec") or {})
             except Refused as refused:
                 return refused.problems
             return ()
         case "ServiceSecrets":
-            return resources.service(raw).problems
+            service = seen.services[namespace or "default", name]
+            asked = Asked(
+                namespace=service.namespace,
+                service_account="default",
+                service=name,
+                imports=Definitions(),
+                containers=(ContainerAsk(name="any"),),
+            )
+            return tuple(dict.fromkeys((*service.problems, *resolve(asked, seen)[1])))
         case "EnvironmentSecrets":
-            return resources.environment(raw).problems
+            return seen.environments[name].problems
         case "ClusterInjectionPolicy":
-            return resources.policy(raw).problems
+            return seen.policies[name].problems
         case _:
             return ()
+
+
+def _stored(kind: str, request: Request, raw: dict[str, Any], catalog: Catalog) -> Outcome:
+    metadata = {"namespace": request.namespace, "name": request.name, **(raw.get("metadata") or {})}
+    found = mistakes(kind, {**raw, "metadata": metadata}, catalog)
+    problems = tuple(problem for problem in found if problem.code not in _NOT_YET)
+    warnings = tuple(warning(problem.line()) for problem in found if problem.code in _NOT_YET)
+    if problems:
+        facts = {"codes": sorted({problem.code.id for problem in problems})}
+        return Outcome(
+            kind="deny",
+            reason="refused",
+            problems=problems,
+            warnings=warnings[:MAX_LISTED],
+            facts=facts,
+        )
+    return Outcome(kind="allow", reason="valid", warnings=warnings[:MAX_LISTED])
+
+
+def _deletion(request: Request, catalog: Catalog) -> Outcome:
+    kind = request.kind.kind
+    if kind not in _RESOURCES or request.user_info.username == _NAMESPACE_CONTROLLER:
+        # A namespace that goes takes its services with it; holding one back would hold the namespace.
+        return Outcome(kind="allow", reason="not_judged")
+    target = f"{request.namespace}/{request.name}" if kind == "ServiceSecrets" else request.name
+    users = usage.users_of(catalog, kind, target)
+    if not users:
+        return Outcome(kind="allow", reason="unused")
+    listed = sorted({f"{user.by} {user.place}" for user in users})
+    more = f" and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
+    what = f"it is referred to by {', '.join(listed[:MAX_LISTED])}{more}"
+    problem = Problem(code=errors.IN_USE, what=what, source=f"{kind} {target}")
+    return Outcome(
+        kind="deny", reason="in_use", problems=(problem,), facts={"codes": [errors.IN_USE.id]}
+    )
+
+
+def _workload(kind: str, raw: dict[str, Any]) -> Outcome:
+    names = sorted(ours(pods.annotations_of(raw)))
+    if not names:
+        return Outcome(kind="allow", reason="not_judged")
+    listed = ", ".join(PREFIX + name for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    path = manifests.TEMPLATES[kind].removeprefix("/").replace("/", ".")
+    place = f"{path}.metadata.annotations"
+    text = f"secret-injector: {listed} on a {kind} does nothing; move it to {place}"
+    return Outcome(kind="allow", reason="annotation_misplaced", warnings=(warning(text),))

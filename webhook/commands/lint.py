@@ -1,0 +1,172 @@
+"""`secret-injector lint`: every problem of manifests with its file and line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+
+from injector import __version__
+from injector.core import errors
+from injector.core.errors import Problem
+from webhook.commands import offline
+from webhook.commands.documents import Document
+from webhook.commands.offline import World
+from webhook.core import decide, manifests, validate
+from webhook.core.manifests import PodTemplate
+from webhook.core.review import Kind, Request
+
+EXAMPLES = """\b
+Examples:
+  secret-injector lint -f deploy/
+  secret-injector lint -f deploy/ -o github      # annotations on a pull request
+  secret-injector lint -f deploy/ -o sarif > lint.sarif
+"""
+
+_ANNOTATION = re.compile(r"annotation (\S+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One problem at its place; a `warning` would not be refused by the cluster."""
+
+    file: str
+    line: int
+    level: str
+    problem: Problem
+
+
+@click.command("lint", epilog=EXAMPLES)
+@offline.options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "sarif", "github"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, for code scanning, or for GitHub's log.",
+)
+def _command(
+    filenames: tuple[str, ...], namespace: str, kubernetes_version: str, output: str
+) -> int:
+    """Check pods, services, environments, stores and policies as the webhook would.
+
+    Exit status 3 says that something was found.
+    """
+    world = offline.world(filenames, namespace=namespace, kubernetes_version=kubernetes_version)
+    found = sorted(findings(world), key=lambda f: (f.file, f.line, f.problem.line()))
+    click.echo(_rendered(found, output), nl=False)
+    return errors.FINDINGS if any(finding.level == "error" for finding in found) else errors.OK
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    return offline.call(_command, argv, "lint")
+
+
+def findings(world: World) -> Iterator[Finding]:
+    """Yield everything that is wrong with the documents."""
+    for document in world.documents:
+        kind = str(document.raw.get("kind") or "")
+        if kind in offline.KINDS:
+            for problem in validate.mistakes(kind, document.raw, world.catalog):
+                yield _finding(document, problem)
+        yield from _misplaced(document, kind)
+    for document, template in world.pods:
+        yield from _pod(world, document, template)
+
+
+def _pod(world: World, document: Document, template: PodTemplate) -> Iterator[Finding]:
+    outcome = decide.decide(manifests.request(template), world.catalog, offline.INJECTION)
+    for problem in outcome.problems:
+        # What a service has wrong is found where the service stands.
+        if not problem.origin.startswith(offline.KINDS):
+            yield _finding(document, problem)
+    for text in outcome.warnings:
+        yield _warning(document, text)
+
+
+def _misplaced(document: Document, kind: str) -> Iterator[Finding]:
+    request = Request(uid="offline", kind=Kind(kind=kind), operation="CREATE", object=document.raw)
+    if kind in manifests.TEMPLATES:
+        for text in validate.validate(request, offline.EMPTY).warnings:
+            yield _warning(document, text)
+
+
+def _warning(document: Document, text: str) -> Finding:
+    what = text.removeprefix("secret-injector: ")
+    problem = Problem(code=errors.ANNOTATION_VALUE, what=what)
+    return Finding(file=document.file, line=document.line, level="warning", problem=problem)
+
+
+def _finding(document: Document, problem: Problem) -> Finding:
+    return Finding(
+        file=document.file, line=_line(document, problem), level="error", problem=problem
+    )
+
+
+def _line(document: Document, problem: Problem) -> int:
+    if match := _ANNOTATION.match(problem.source):
+        suffix = f"metadata.annotations.{match[1]}"
+        return next(
+            (n for path, n in document.lines.items() if path.endswith(suffix)), document.line
+        )
+    return document.line_of(problem.source.partition(" ")[0])
+
+
+def _rendered(found: list[Finding], output: str) -> str:
+    match output:
+        case "json":
+            rows = [
+                {
+                    "file": f.file,
+                    "line": f.line,
+                    "level": f.level,
+                    "code": f.problem.code.id,
+                    "message": f.problem.line(),
+                    "hint": f.problem.hint or f.problem.code.advice,
+                }
+                for f in found
+            ]
+            return json.dumps(rows, indent=2) + "\n"
+        case "github":
+            return "".join(
+                f"::{f.level} file={f.file},line={f.line},title={f.problem.code.id}::"
+                f"{f.problem.line()} ({f.problem.hint or f.problem.code.advice})\n"
+                for f in found
+            )
+        case "sarif":
+            return json.dumps(_sarif(found), indent=2) + "\n"
+        case _:
+            return "".join(f"{f.file}:{f.line}: {f.level}: {f.problem.render()}\n" for f in found)
+
+
+def _sarif(found: list[Finding]) -> dict[str, object]:
+    """Return the findings as SARIF 2.1.0 (OASIS), as far as code scanning needs it."""
+    codes = sorted({f.problem.code.id for f in found})
+    rules = [{"id": id_, "shortDescription": {"text": errors.CODES[id_].title}} for id_ in codes]
+    results = [
+        {
+            "ruleId": f.problem.code.id,
+            "level": f.level,
+            "message": {"text": f.problem.render()},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": f.file},
+                        "region": {"startLine": f.line},
+                    }
+                }
+            ],
+        }
+        for f in found
+    ]
+    driver = {"name": "secret-injector", "version": __version__, "rules": rules}
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }

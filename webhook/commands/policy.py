@@ -1,0 +1,139 @@
+"""`secret-injector policy test`: policies against cases from files, without a cluster.
+
+cases:
+  - name: tenants read their own paths only
+    pod: tenant.yaml            # a file beside the cases, or the manifest itself
+    namespace: team-a           # where the pod names none
+    expect: deny                # allow, warn or deny
+    policies: [tenancy]         # those that must speak; absent, any may
+    codes: [SI-121]             # those that must occur; absent, any may
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from injector.core import errors
+from injector.core.errors import Problem, Refused
+from injector.core.fields import Fields
+from webhook.commands import documents, offline
+from webhook.core import decide, manifests
+from webhook.core.catalog import Catalog
+from webhook.core.review import Outcome
+
+EXAMPLES = """\b
+Examples:
+  secret-injector policy test --cases cases.yaml -f policies/ -f stores/
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One claim about a pod: what the policies must answer."""
+
+    name: str
+    manifest: dict[str, Any]
+    namespace: str
+    expect: str
+    policies: tuple[str, ...]
+    codes: tuple[str, ...]
+
+
+@click.group("policy")
+def _group() -> None:
+    """Work with policies."""
+
+
+@_group.command("test", epilog=EXAMPLES)
+@click.option("--cases", "case_files", multiple=True, required=True, metavar="FILE", help="Cases.")
+@offline.options
+def _test(
+    case_files: tuple[str, ...], filenames: tuple[str, ...], namespace: str, kubernetes_version: str
+) -> int:
+    """Run cases against the policies, stores and services of the files.
+
+    Exit status 3 says that a case failed.
+    """
+    world = offline.world(filenames, namespace=namespace, kubernetes_version=kubernetes_version)
+    cases = [case for file in case_files for case in load(Path(file), namespace=namespace)]
+    failed = 0
+    for case in cases:
+        outcome, what = run(case, world.catalog)
+        failed += bool(what)
+        click.echo(f"{'FAIL' if what else 'ok  '}  {case.name}" + (f": {what}" if what else ""))
+        if what:
+            for problem in outcome.problems:
+                click.echo(f"        {problem.line()}")
+    click.echo(f"{len(cases) - failed} passed, {failed} failed")
+    return errors.FINDINGS if failed else errors.OK
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    return offline.call(_group, argv, "policy")
+
+
+def run(case: Case, catalog: Catalog) -> tuple[Outcome, str]:
+    """Return the decision about the case's pod and how it differs from the claim; empty is as claimed."""
+    template = manifests.template(case.manifest, namespace=case.namespace)
+    if template is None:
+        return Outcome(kind="skip", reason="no_pod"), "the manifest makes no pods"
+    outcome = decide.decide(manifests.request(template), catalog, offline.INJECTION)
+    said = [*(problem.line() for problem in outcome.problems), *outcome.warnings]
+    found = "deny" if outcome.kind == "deny" else "warn" if outcome.warnings else "allow"
+    if found != case.expect:
+        return outcome, f"expected {case.expect}, got {found}"
+    silent = [name for name in case.policies if not any(f"policy {name}," in text for text in said)]
+    if silent:
+        return outcome, f"policy {', '.join(silent)} did not speak"
+    codes = {problem.code.id for problem in outcome.problems}
+    absent = [code for code in case.codes if code not in codes]
+    return outcome, f"{', '.join(absent)} did not occur" if absent else ""
+
+
+def load(file: Path, *, namespace: str) -> list[Case]:
+    """Return the cases of a file; raises Refused (SI-201) with every mistake in it."""
+    problems: list[Problem] = []
+    try:
+        data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        problem = Problem(code=errors.ARGUMENT, what="cannot be read as YAML", source=str(file))
+        raise Refused([problem]) from None
+    fields = Fields(data, place="", origin=str(file), code=errors.ARGUMENT, problems=problems)
+    cases = [_case(child, file, namespace) for child in fields.children("cases", most=10_000)]
+    fields.finish()
+    if problems:
+        raise Refused(problems)
+    return cases
+
+
+def _case(fields: Fields, file: Path, namespace: str) -> Case:
+    pod = fields.take("pod")
+    manifest: dict[str, Any] = {}
+    if isinstance(pod, str):
+        found = [
+            d.raw
+            for d in documents.load([str(file.parent / pod)])
+            if d.raw.get("kind") in manifests.TEMPLATES
+        ]
+        manifest = found[0] if found else {}
+    elif isinstance(pod, dict):
+        manifest = {"kind": "Pod", **pod}
+    if not manifest:
+        fields.problem("pod", "must be a manifest, or the name of a file with one")
+    case = Case(
+        name=fields.text("name"),
+        manifest=manifest,
+        namespace=fields.text("namespace", default=namespace),
+        expect=fields.text("expect", pattern="allow|warn|deny", form="allow, warn or deny"),
+        policies=fields.texts("policies"),
+        codes=fields.texts("codes"),
+    )
+    fields.finish()
+    return case
