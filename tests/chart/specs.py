@@ -1,0 +1,121 @@
+"""Right specs of our kinds: together they use every field and every member of every union.
+
+The chart's schemas and the code's parsers must both accept each of them, and know no field that is
+not here; the end-to-end tests hand them to a real API server.
+"""
+
+_SECRET = {"secretRef": {"name": "credentials", "key": "value"}}
+_CONFIG_MAP = {"configMapRef": {"name": "encrypted", "key": "secrets.age"}}
+_COMMON = {
+    "allowedNamespaces": ["shop", "team-*"],
+    "audience": "https://vault.example.org",
+    "timeout": "500ms",
+    "retry": {"attempts": 3, "base": "100ms", "cap": "1m"},
+}
+_VAULT = {
+    "address": "https://vault.example.org:8200/base",
+    "namespace": "platform/shop",
+    "caBundle": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "tlsServerName": "vault.internal",
+}
+_SELECTOR = {
+    "matchLabels": {"stage": "prod"},
+    "matchExpressions": [
+        {"key": "team", "operator": "In", "values": ["shop", "billing"]},
+        {"key": "legacy", "operator": "DoesNotExist"},
+    ],
+}
+
+STORES = (
+    {
+        **_COMMON,
+        "vault": {**_VAULT, "auth": {"kubernetes": {"mountPath": "k8s/prod", "role": "app"}}},
+    },
+    {"vault": {**_VAULT, "auth": {"jwt": {"mountPath": "jwt", "role": "{namespace}-app"}}}},
+    {
+        "vault": {
+            "address": "http://127.0.0.1:8200",
+            "auth": {"appRole": {"mountPath": "approle", "roleId": "r-1", "secretId": _SECRET}},
+        }
+    },
+    {
+        "vault": {
+            "address": "https://[2001:db8::1]",
+            "auth": {"token": {"token": _SECRET, "wrapped": True}},
+        }
+    },
+    {"local": {"file": _CONFIG_MAP, "identity": _SECRET}},
+    {"local": {"file": _SECRET, "identity": _SECRET}},
+    {"k8s": {}},
+)
+
+SERVICES = (
+    {
+        "env": {
+            "__import_svc": "$base",
+            "DATABASE_URL": "postgres://#{$/USER}:#{vault:prod/db#pw | urlencode}@#{$/HOST}/app",
+            "API_KEY": {
+                "value": "#{$other.shop/API_KEY}",
+                "required": False,
+                "default": "",
+                "matches": "^[a-z]+$",
+                "notAfter": "2027-01-01",
+            },
+        },
+        "files": {
+            "tls.key": {"value": "#{vault:pki/app#key}", "mode": "0400", "path": "tls/key.pem"},
+            "motd": "hello",
+        },
+        "presets": [
+            {
+                "type": "postgres",
+                "source": "vault:database/creds/app",
+                "prefix": "MAIN_",
+                "host": "@db:5432",
+                "database": "app",
+                "userField": "user",
+                "passwordField": "pass",
+            },
+            {"type": "registry", "source": "k8s:regcred", "url": "https://registry.example.org"},
+        ],
+        "exports": [{"to": {"namespaces": ["billing"], "services": ["*"]}, "keys": ["API_*"]}],
+    },
+    {"env": {"__import_svc": ["$base", "$other.shop"]}},
+    {},
+)
+
+ENVIRONMENTS = (
+    {"namespaceSelector": _SELECTOR, "env": {"DB_HOST": "db.example.org"}},
+    {"namespaceSelector": {}, "env": {"DB_USER": {"value": "#{vault:prod/db#user}"}}},
+)
+
+POLICIES = (
+    {
+        "match": {
+            "namespaceSelector": _SELECTOR,
+            "podSelector": _SELECTOR,
+            "serviceAccounts": ["app-*"],
+        },
+        "action": "Warn",
+        "rules": {
+            "stores": {"allow": ["vault-*"], "deny": ["vault-old"]},
+            "paths": [{"store": "vault-*", "allow": ["kv/{namespace}/*", "shared/**"]}],
+            "keys": {"deny": ["AWS_*"]},
+            "env": "forbidden",
+            "modes": ["launcher", "init"],
+            "imports": {"from": ["platform", "shop/base-*"]},
+            "versions": "pinned",
+            "maxRefresh": "1h",
+        },
+        "defaults": {"env-mode": "launcher"},
+        "final": ["DATABASE_URL", "env-mode"],
+    },
+    {"rules": {"env": "allowed", "versions": "any"}},
+)
+
+BY_KIND = {
+    "ClusterInjectionPolicy": POLICIES,
+    "ClusterSecretStore": STORES,
+    "EnvironmentSecrets": ENVIRONMENTS,
+    "ServiceSecrets": SERVICES,
+}
