@@ -6,6 +6,9 @@ not here; the end-to-end tests hand them to a real API server.
 
 _SECRET = {"secretRef": {"name": "credentials", "key": "value"}}
 _CONFIG_MAP = {"configMapRef": {"name": "encrypted", "key": "secrets.age"}}
+_POOLS = "projects/123/locations/global/workloadIdentityPools"
+_UUID = "01234567-89ab-cdef-0123-456789abcdef"
+_CA_BUNDLE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 _COMMON = {
     "allowedNamespaces": ["shop", "team-*"],
     "audience": "https://vault.example.org",
@@ -15,7 +18,7 @@ _COMMON = {
 _VAULT = {
     "address": "https://vault.example.org:8200/base",
     "namespace": "platform/shop",
-    "caBundle": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "caBundle": _CA_BUNDLE,
     "tlsServerName": "vault.internal",
 }
 _SELECTOR = {
@@ -44,6 +47,52 @@ STORES = (
             "auth": {"token": {"token": _SECRET, "wrapped": True}},
         }
     },
+    {
+        "azureKeyVault": {
+            "address": "https://shop.vault.azure.cn",
+            "vaultSuffix": "vault.azure.cn",
+            "authorityHost": "https://login.chinacloudapi.cn",
+            "tenantId": "example.org",
+            "caBundle": _CA_BUNDLE,
+            "allowExpired": True,
+            "auth": {"workloadIdentity": {"clientId": _UUID}},
+        }
+    },
+    {
+        "azureKeyVault": {
+            "address": "https://shop.vault.azure.net",
+            "tenantId": _UUID,
+            "auth": {"clientSecret": {"clientId": _UUID, "secret": _SECRET}},
+        }
+    },
+    {
+        "gcpSecretManager": {
+            "project": "shop-prod",
+            "location": "europe-west3",
+            "caBundle": _CA_BUNDLE,
+            "endpoints": {
+                "secretManager": "https://secretmanager.example.org",
+                "sts": "https://sts.example.org",
+                "iamCredentials": "https://iam.example.org",
+            },
+            "auth": {
+                "workloadIdentity": {
+                    "provider": f"{_POOLS}/pool/providers/kube",
+                    "serviceAccount": "app@shop-prod.iam.gserviceaccount.com",
+                }
+            },
+        }
+    },
+    {
+        "gcpSecretManager": {
+            "auth": {
+                "workloadIdentity": {
+                    "provider": "identitynamespace:shop-prod.svc.id.goog:https://gke.example.org/x"
+                }
+            }
+        }
+    },
+    {"gcpSecretManager": {"auth": {"serviceAccountKey": {"key": _SECRET}}}},
     {"local": {"file": _CONFIG_MAP, "identity": _SECRET}},
     {"local": {"file": _SECRET, "identity": _SECRET}},
     {"k8s": {}},
