@@ -38,6 +38,11 @@ class Command:
 
 FOR_PEOPLE: tuple[Command, ...] = (
     Command(
+        name="demo",
+        target="webhook.commands.demo:main",
+        summary="see an injection on this machine, without a cluster",
+    ),
+    Command(
         name="mutate",
         target="webhook.commands.mutate:main",
         summary="show what the webhook would make of manifests",

@@ -87,7 +87,9 @@ def _keep_memory_private() -> None:
     One byte instead of none: a limit of zero does not hold for a core that is piped to a program,
     one does (core(5) and the kernel's `do_coredump`).
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    limit = 1 if hard == resource.RLIM_INFINITY else min(1, hard)
+    resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
 
 
 def _ms(seconds: float) -> float:

@@ -1,7 +1,7 @@
-"""What a cluster would do around us, done on this machine: for `demo`, and for nothing in production.
+"""What a cluster would do around us, done on this machine, for `demo`.
 
-The API server's call over TLS, the kubelet's mounts, the two programs of the pod: the programs are the
-real ones, started as processes; everything they print is kept, to be searched for values afterwards.
+The API server's call over TLS, the kubelet's mounts, the pod's two containers. The programs are the
+real ones, started as processes; what they print is kept, to be searched for values afterwards.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from urllib.parse import quote
 from injector.core import errors
 from injector.core.errors import InjectorError, Problem
 from webhook import certificates
-from webhook.core.patch import FILES_PATH, LAUNCH_PATH, PLAN_VARIABLE
+from webhook.core.annotations import FILES_PATH
+from webhook.core.patch import LAUNCH_PATH, PLAN_VARIABLE
 
 PATIENCE_S = 15.0
 COMMAND = (sys.executable, "-m", "injector")
@@ -155,7 +156,7 @@ class Pod:
         )
 
     def start(self) -> subprocess.Popen[str]:
-        """Start the first container's command, launcher in front, with nothing but PATH around it."""
+        """Start the first container's command, launcher in front, in an environment of PATH."""
         app = self._spec["containers"][0]
         launch = str(self._folder / "volume" / app["name"] / "launch")
         return subprocess.Popen(
@@ -178,8 +179,7 @@ class Pod:
 
 def first_line(process: subprocess.Popen[str]) -> str:
     """Return the first line that the process prints; raises RehearsalFailed when none comes."""
-    ready, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
-    if not ready or process.stdout is None:
+    if process.stdout is None or not select.select([process.stdout], [], [], PATIENCE_S)[0]:
         raise failed("the application did not say anything")
     return process.stdout.readline().rstrip("\n")
 
