@@ -80,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def run(case: Case, catalog: Catalog) -> tuple[Outcome, str]:
-    """Return the decision about the case's pod and how it differs from the claim; empty is as claimed."""
+    """Return the decision about the case's pod and how it differs from the claim, if it does."""
     template = manifests.template(case.manifest, namespace=case.namespace)
     if template is None:
         return Outcome(kind="skip", reason="no_pod"), "the manifest makes no pods"

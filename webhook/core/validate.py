@@ -99,7 +99,7 @@ def _stored(kind: str, request: Request, raw: dict[str, Any], catalog: Catalog) 
 def _deletion(request: Request, catalog: Catalog) -> Outcome:
     kind = request.kind.kind
     if kind not in _RESOURCES or request.user_info.username == _NAMESPACE_CONTROLLER:
-        # A namespace that goes takes its services with it; holding one back would hold the namespace.
+        # A namespace that goes takes its services along; to hold one back would hold the namespace.
         return Outcome(kind="allow", reason="not_judged")
     target = f"{request.namespace}/{request.name}" if kind == "ServiceSecrets" else request.name
     users = usage.users_of(catalog, kind, target)

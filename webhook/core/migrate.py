@@ -1,0 +1,185 @@
+"""Translating other injectors' manifests: what vault-k8s and bank-vaults say, said in our words.
+
+A pure function of annotations and env values. What has no equal here is listed with the reason
+and left out, never guessed. Formats: the annotations of hashicorp/vault-k8s (prefix
+`vault.hashicorp.com/`) and of bank-vaults (`vault.security.banzaicloud.io/`,
+`secrets-webhook.security.bank-vaults.io/`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+VAULT_K8S = "vault.hashicorp.com/"
+BANK_VAULTS = ("vault.security.banzaicloud.io/", "secrets-webhook.security.bank-vaults.io/")
+
+_REFERENCE = re.compile(r"(?P<path>[^#\s]+)#(?P<field>[^#{}\s]+)(?:#(?P<version>[0-9]+))?")
+_INLINE = re.compile(r"\$\{vault:([^}]+)\}")
+_FIELD_IN_TEMPLATE = re.compile(
+    r"""\s*\{\{-?\s*with\s+secret\s+"(?P<path>[^"]+)"\s*-?\}\}\s*"""
+    r"""\{\{-?\s*\.Data(?:\.data)?\.(?P<field>[A-Za-z0-9_]+)\s*-?\}\}\s*\{\{-?\s*end\s*-?\}\}\s*"""
+)
+
+# Annotations that say where the server is or how to log in: a ClusterSecretStore says that here.
+_STORE_SETTINGS = re.compile(
+    r"role|service|namespace|tls-.*|ca-.*|client-.*|auth-.*|vault-(?:addr|role|path|namespace|skip-verify"
+    r"|tls-secret|serviceaccount|auth-method|client-timeout|ct-.*|agent|token-auth-mount)|provider|token-auth-mount"
+)
+_NEEDLESS = re.compile(
+    r"agent-inject|agent-inject-status|agent-pre-populate|agent-pre-populate-only|agent-limits-.*|agent-requests-.*"
+    r"|agent-run-as-.*|agent-set-security-context|log-level|vault-log-level|agent-cache-.*|agent-image|secret-init-image"
+    r"|mutate-probes|agent-init-first|preserve-secret-case|agent-copy-volume-mounts|vault-env-.*image.*|enable-json-log"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """What to write instead: our env and files, the names to drop, and what could not be said.
+
+    `env` of a container replaces the value of its entry in place; `left` maps what was left out to
+    the reason.
+    """
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, object] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[tuple[str, str], ...] = ()
+
+
+def translation(found: Mapping[str, str], *, store: str) -> Translation | None:
+    """Return the translation of a pod's annotations, None when none is of the two injectors.
+
+    `store` is the name of the ClusterSecretStore that stands for their Vault server.
+    """
+    theirs = {k: v for k, v in found.items() if k.startswith((VAULT_K8S, *BANK_VAULTS))}
+    if not theirs:
+        return None
+    files: dict[str, object] = {}
+    settings: dict[str, str] = {}
+    left: list[tuple[str, str]] = []
+    env: dict[str, str] = {}
+    for key, text in theirs.items():
+        name = key.partition("/")[2]
+        if name.startswith("agent-inject-secret-"):
+            _file(name.removeprefix("agent-inject-secret-"), text, theirs, store, files, left)
+        elif name.startswith(_FILE_DETAILS) or _NEEDLESS.fullmatch(name):
+            continue
+        elif name == "agent-inject-containers":
+            settings["containers"] = text
+        elif name == "agent-service-account-token-volume-name" or _STORE_SETTINGS.fullmatch(name):
+            left.append(
+                (
+                    key,
+                    f"server and login are set in ClusterSecretStore {store}, by a platform team",
+                )
+            )
+        elif name in ("vault-from-path", "vault-env-from-path"):
+            left.append(
+                (key, "all keys of a path as variables: name each, or declare a ServiceSecrets")
+            )
+        elif name in ("mutate", "agent-inject") and text in ("skip", "false"):
+            settings["inject"] = "false"
+        else:
+            left.append((key, "has no equal here"))
+    return Translation(
+        env=env, files=files, drop=tuple(theirs), settings=settings, left=tuple(left)
+    )
+
+
+def value(text: str, *, store: str) -> tuple[str | None, str | None]:
+    """Return the translated env value, or why there is none; both None without a reference."""
+    if text.startswith(">>vault:"):
+        return None, "writes to Vault when the pod starts, which is not done here"
+    if text.startswith("vault:"):
+        made = _reference(text.removeprefix("vault:"), store)
+        return (made, None) if made is not None else (None, _WHY_NOT)
+    inline = _INLINE.findall(text)
+    if inline:
+        made_all = {each: _reference(each, store) for each in inline}
+        if None in made_all.values():
+            return None, _WHY_NOT
+        literal = text.replace("#{", "##{")
+        return _INLINE.sub(lambda m: str(made_all[m[1]]), literal), None
+    if re.match(r"(?:bao|file|azure|gcp):|arn:aws:(?:secretsmanager|ssm):", text):
+        return (
+            None,
+            "names another store: declare it as a ClusterSecretStore and write #{store:path#field}",
+        )
+    return None, None
+
+
+_WHY_NOT = "has a template in it; compose the value with filters, or store it as it is needed"
+_FILE_DETAILS = (
+    "agent-inject-template-",
+    "agent-inject-file-",
+    "agent-inject-perms-",
+    "agent-inject-command-",
+    "secret-volume-path",
+    "error-on-missing-key-",
+    "agent-inject-default-template",
+)
+
+
+def path(theirs: str) -> str:
+    """Return a KV v2 API path (`secret/data/x`) as people write it (`secret/x`)."""
+    mount, data, rest = theirs.strip("/").partition("/data/")
+    return f"{mount}/{rest}" if data else theirs.strip("/")
+
+
+def _reference(text: str, store: str) -> str | None:
+    found = _REFERENCE.fullmatch(text)
+    if found is None:
+        return None
+    version = f"@{found['version']}" if found["version"] else ""
+    return f"#{{{store}:{path(found['path'])}#{found['field']}{version}}}"
+
+
+def _file(
+    name: str,
+    secret: str,
+    theirs: Mapping[str, str],
+    store: str,
+    files: dict[str, object],
+    left: list[tuple[str, str]],
+) -> None:
+    get = {k.partition("/")[2]: v for k, v in theirs.items()}
+    template = get.get(f"agent-inject-template-{name}")
+    where = f"{VAULT_K8S}agent-inject-template-{name}"
+    text = f"#{{{store}:{path(secret)}}}"
+    if template is not None:
+        found = _FIELD_IN_TEMPLATE.fullmatch(template)
+        if found is None:
+            left.append(
+                (
+                    where,
+                    "only a template of one field is translated; write the text with references",
+                )
+            )
+            return
+        text = f"#{{{store}:{path(found['path'])}#{found['field']}}}"
+    else:
+        left.append(
+            (
+                f"{VAULT_K8S}agent-inject-secret-{name}",
+                "the file now holds JSON; vault-k8s wrote `key: value` lines",
+            )
+        )
+    entry: dict[str, str] = {"value": text}
+    if (perms := get.get(f"agent-inject-perms-{name}")) is not None:
+        entry["mode"] = perms
+    if f"agent-inject-command-{name}" in get:
+        left.append(
+            (
+                f"{VAULT_K8S}agent-inject-command-{name}",
+                "commands on change: see the annotation on-change",
+            )
+        )
+    target = get.get(f"agent-inject-file-{name}", name)
+    if get.get(f"secret-volume-path-{name}") or get.get("secret-volume-path"):
+        left.append(
+            (f"{VAULT_K8S}secret-volume-path", "files lie below one folder: set files-path")
+        )
+    files[target.strip("/")] = entry if len(entry) > 1 else text
