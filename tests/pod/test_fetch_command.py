@@ -1,0 +1,227 @@
+"""`secret-injector fetch` as a process on real volumes: what it delivers and never says."""
+
+import base64
+import binascii
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from injector.core import plan_codec, stores
+from injector.core.plan import (
+    ContainerPlan,
+    EnvItem,
+    FileItem,
+    Pick,
+    Plan,
+    PlanStore,
+    PlanValue,
+    Read,
+)
+from tests.pod.rendered import everything, visible, volumes_in
+
+CANARY = "c4n4ry'5f0e+/ä\n42"
+"""A value that native variables cannot carry and every encoding changes."""
+
+ORIGIN = "annotation secret-injector.io/env"
+
+
+def plan_for(*reads, mode="launcher", filters=()):
+    """Return a plan of one container `app`: a variable and a file for each (secret, key)."""
+    values = tuple(
+        PlanValue(parts=(Pick(read=i, field=key, filters=filters),), key=f"V{i}", origin=ORIGIN)
+        for i, (_, key) in enumerate(reads)
+    )
+    app = ContainerPlan(
+        name="app",
+        env_mode=mode,
+        env=tuple(EnvItem(name=f"V{i}", value=i) for i in range(len(reads))),
+        files=tuple(FileItem(path=f"f{i}", value=i) for i in range(len(reads))),
+    )
+    return Plan(
+        namespace="shop",
+        service_account="api",
+        stores=(PlanStore(name="k8s", document=stores.canonical({"k8s": {}})),),
+        reads=tuple(Read(store=0, path=secret) for secret, _ in reads),
+        values=values,
+        containers=(app,),
+        deadline_s=20,
+    )
+
+
+class Pod:
+    """A pod's folders with a Secret in its sources, and its init container's program."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.volumes = volumes_in(folder)
+        self.secret = folder / "sources/secrets/app"
+        self.secret.mkdir(parents=True)
+        (self.secret / "password").write_text(CANARY)
+        self.termination_log = folder / "termination-log"
+        self.termination_log.touch()
+
+    def start(self, plan):
+        settings = {
+            "SECRET_INJECTOR_PLAN": plan if isinstance(plan, str) else plan_codec.encode(plan),
+            "SECRET_INJECTOR_VOLUME_DIR": str(self.volumes.volume),
+            "SECRET_INJECTOR_ENV_DIR": str(self.volumes.env),
+            "SECRET_INJECTOR_SOURCES_DIR": str(self.folder / "sources"),
+            "SECRET_INJECTOR_LAUNCHER": str(self.volumes.launcher),
+            "SECRET_INJECTOR_TERMINATION_LOG": str(self.termination_log),
+            "POD_NAME": "api-7d4f",
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "injector", "fetch"],
+            env={**os.environ, **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def fetch(self, plan):
+        """Run to the end; return status and messages after searching everything for the canary."""
+        process = self.start(plan)
+        output, messages = process.communicate(timeout=30)
+        assert output == ""
+        assert_clean(output, messages, self.termination_log.read_text())
+        return process.returncode, messages
+
+    def is_blank(self):
+        return everything(self.volumes.volume) == everything(self.volumes.env) == {}
+
+
+@pytest.fixture
+def pod(tmp_path):
+    """A pod before its init container."""
+    return Pod(tmp_path)
+
+
+def assert_clean(*texts):
+    """Fail if the canary stands in a text, as it is or encoded."""
+    data = CANARY.encode()
+    forms = {
+        CANARY,
+        CANARY.split("'", maxsplit=1)[0],
+        repr(CANARY)[1:-1],
+        json.dumps(CANARY)[1:-1],
+        quote(CANARY, safe=""),
+        binascii.hexlify(data).decode(),
+        base64.b64encode(data).decode().rstrip("="),
+        base64.urlsafe_b64encode(data).decode().rstrip("="),
+    }
+    assert not [form for form in forms for text in texts if form in text]
+    assert not [text for text in texts if "Traceback" in text]
+
+
+def test_everything_planned_is_delivered_and_one_line_says_so(pod):
+    """Variables and files byte for byte; the line counts and never quotes."""
+    status, messages = pod.fetch(plan_for(("app", "password")))
+
+    entry = b"V0=" + CANARY.encode() + b"\0"
+    assert status == 0
+    assert visible(pod.volumes.volume) == {
+        "app/files/f0": CANARY.encode(),
+        "app/launch/env": b"SIENV1 1 %d\n" % len(entry) + entry,
+        "app/launch/launcher": pod.volumes.launcher.read_bytes(),
+    }
+    line = json.loads(messages)
+    phases = {name: line.pop(name) for name in list(line) if name.endswith("_ms")}
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "level": "info",
+        "event": "values delivered",
+        "pod": "api-7d4f",
+        "namespace": "shop",
+        "containers": 1,
+        "stores": 1,
+        "reads": 1,
+        "variables": 1,
+        "files": 1,
+    }
+    assert all(0 <= took < 20_000 for took in phases.values())
+    assert pod.termination_log.read_text() == ""
+
+
+def test_a_failure_is_a_block_on_standard_error_and_in_the_termination_message(pod):
+    """Every problem with its hint, the status of the worst, and nothing is written."""
+    status, messages = pod.fetch(plan_for(("app", "pasword"), ("app", "password"), ("no", "key")))
+
+    assert status == 6
+    lines = messages.splitlines()
+    assert [line.partition(":")[0] for line in lines if line.startswith("SI-")] == [
+        "SI-404 k8s app#pasword for V0, file f0 (annotation secret-injector.io/env)",
+        "SI-404 k8s no#key for V2, file f2 (annotation secret-injector.io/env)",
+    ]
+    assert all(line.startswith("       hint: ") for line in lines[1::2])
+    assert pod.termination_log.read_text() == messages
+    assert pod.is_blank()
+
+
+def test_a_value_that_cannot_be_carried_is_refused_unseen(pod):
+    """Native variables cannot hold a single quote; the line says that and no more."""
+    status, messages = pod.fetch(plan_for(("app", "password"), mode="native"))
+
+    assert status == 8
+    assert messages.startswith(
+        "SI-602 for V0 (annotation secret-injector.io/env): the value holds a single quote"
+    )
+    assert pod.is_blank()
+
+
+def test_a_planted_link_is_refused_unseen(pod, tmp_path):
+    """Nothing goes where it leads."""
+    (pod.volumes.volume / "app").symlink_to(tmp_path)
+
+    status, messages = pod.fetch(plan_for(("app", "password")))
+
+    assert (status, messages[:7]) == (8, "SI-601 ")
+    assert not (tmp_path / "launch").exists()
+
+
+@pytest.mark.parametrize("plan", ["", "@@@", "eJwDAAAAAAE", "A" * 200_000])
+def test_a_plan_that_is_none_is_refused(pod, plan):
+    """Whatever stands in the variable, one line tells it."""
+    if len(plan) > 100_000:
+        plan = plan[:100_000]  # one string of an environment holds 131,072 bytes
+    status, messages = pod.fetch(plan)
+
+    assert (status, messages[:4]) == (2, "SI-2")
+    assert pod.is_blank()
+
+
+def test_many_problems_fit_the_termination_message(pod):
+    """The log has all; the message whole lines of 4096 bytes, and the number of the others."""
+    status, messages = pod.fetch(plan_for(*[("app", f"missing-{i}") for i in range(80)]))
+
+    message = pod.termination_log.read_text()
+    in_log = [line for line in messages.splitlines() if line.startswith("SI-404")]
+    *shown, last = message.splitlines()
+    assert (status, len(in_log)) == (6, 80)
+    assert shown == in_log[: len(shown)]
+    assert last == f"and {80 - len(shown)} more; see the log"
+    assert len(message.encode()) <= 4096
+
+
+def test_sigterm_ends_it_quietly_with_nothing_written(pod):
+    """A read that hangs does not hold it, and the volumes stay blank."""
+    (pod.secret / "password").unlink()
+    os.mkfifo(pod.secret / "password")
+    process = pod.start(plan_for(("app", "password")))
+    deadline = time.monotonic() + 20
+    caught = 0
+    while not caught and time.monotonic() < deadline and process.poll() is None:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        caught = int(status.split("SigCgt:\t")[1][:16], 16) & (1 << (signal.SIGTERM - 1))
+    process.send_signal(signal.SIGTERM)
+    output, messages = process.communicate(timeout=20)
+
+    assert (output, pod.is_blank()) == ("", True)
+    assert process.returncode in (143, 5, 6, 7, 8)
+    assert process.returncode != 143 or messages == ""
