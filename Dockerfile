@@ -3,7 +3,7 @@ ARG BASE=docker.io/library/python:3.15-slim
 
 FROM ${BASE} AS tools
 RUN set -e; \
-    if ! command -v gcc make musl-gcc >/dev/null || [ ! -e /usr/include/yaml.h ]; then \
+    if ! [ -x /usr/bin/gcc -a -x /usr/bin/make -a -x /usr/bin/musl-gcc -a -e /usr/include/yaml.h ]; then \
         apt-get update -q; \
         apt-get install -qy --no-install-recommends gcc libc6-dev libyaml-dev make musl-tools; \
     fi; \

@@ -74,13 +74,15 @@ bench: setup ## Measure start-up, fetching and admission
 	.venv/bin/python -m tests.bench
 
 .PHONY: image
-image: ## Build the container image
-	tools/build-image
+image: setup ## Build the container image
+	.venv/bin/python -m tests.e2e.testbed image
 
 .PHONY: lock
 lock: $(UV) ## Resolve the locked packages again
 	$(UV) $(LOCK) --group dev --output-file requirements/dev.txt $(LOCKFLAGS)
 	$(UV) $(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt $(LOCKFLAGS)
+	$(UV) pip compile requirements/image.in --universal --python-version 3.15 --generate-hashes --quiet \
+	  --custom-compile-command "make lock" --output-file requirements/image.txt $(LOCKFLAGS)
 
 $(UV):
 	$(PYTHON) -m venv build/uv

@@ -1,10 +1,16 @@
-"""The harness without tests: fill the cache, or keep a cluster for work by hand."""
+"""The harness without tests: fill the cache, build the image, or keep a cluster for work by hand.
 
+`image` builds on the image that the variable BASE names, else on the public base, else on Debian.
+"""
+
+import os
+import shutil
 import signal
 import sys
 import time
 
-from tests.e2e.testbed import build, images, product
+import injector
+from tests.e2e.testbed import build, cache, debian, images, product
 from tests.e2e.testbed.local import LocalCluster
 from tests.e2e.testbed.space import Space
 
@@ -24,6 +30,15 @@ def main(command: str) -> int:
         case "images":
             for archive in (*images.base_images(), product.build_image(say)):
                 print(archive)  # noqa: T201
+        case "image":
+            debian.install_missing(say)
+            base = os.environ.get("BASE") or product.reachable_base(say)
+            name = f"localhost/secret-injector:{injector.__version__}"
+            archive = product.build_image(say, name=name, base=base)
+            target = cache.PROJECT / "build" / "secret-injector.tar"
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(archive, target)
+            say(f"{name} is in {target.relative_to(cache.PROJECT)}, for docker load")
         case "up":
             build.build_all(say)
             with Space(images.compile_static("pause")) as space:
@@ -33,7 +48,7 @@ def main(command: str) -> int:
                 say("Ctrl-C ends the cluster")
                 signal.sigwait({signal.SIGINT, signal.SIGTERM})
         case _:
-            say("usage: python -m tests.e2e.testbed build | images | up")
+            say("usage: python -m tests.e2e.testbed build | image | images | up")
             return 2
     return 0
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.e2e.testbed import cache
-from tests.e2e.testbed.process import run
+from tests.e2e.testbed.process import CommandFailedError, run
 
 IMAGE = "localhost/secret-injector:testbed"
 
@@ -32,28 +32,44 @@ _CONTEXT = ("Dockerfile", "Makefile", "injector", "requirements", "tools", "webh
 _BUILD_LIMIT_S = 1800
 
 
-def build_image(say: Say) -> Path:
-    """Build the image of this tree unless it exists already, and return its docker-archive."""
-    archive = cache.cache_dir() / "images" / f"secret-injector-{_fingerprint()}.tar"
+def build_image(say: Say, *, name: str = IMAGE, base: str = "") -> Path:
+    """Build the image of this tree unless it exists already, and return its docker-archive.
+
+    Without *base* it is built on the base made from Debian.
+    """
+    stem = name.rpartition("/")[2].replace(":", "-")
+    key = hashlib.sha256(f"{name} {base} {_fingerprint()}".encode()).hexdigest()[:16]
+    archive = cache.cache_dir() / "images" / f"{stem}-{key}.tar"
     if archive.exists():
         return archive
-    base = build_base(say)
+    base = base or build_base(say)
     started = time.monotonic()
     authority = os.environ.get("SSL_CERT_FILE")
     secret = (f"--secret=id=ca,src={authority}",) if authority else ()
     _buildah(
         *("bud", "--isolation=chroot", "--layers", "--timestamp=0", *secret),
-        *(f"--build-arg=BASE={base}", f"--tag={IMAGE}", str(cache.PROJECT)),
+        *(f"--build-arg=BASE={base}", f"--tag={name}", str(cache.PROJECT)),
     )
     draft = archive.with_suffix(f".{os.getpid()}")
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    _buildah("push", IMAGE, f"docker-archive:{draft}:{IMAGE}")
-    for older in archive.parent.glob("secret-injector-*.tar"):
+    _buildah("push", name, f"docker-archive:{draft}:{name}")
+    for older in archive.parent.glob(f"{stem}-*.tar"):
         older.unlink(missing_ok=True)
     draft.rename(archive)
     megabytes = archive.stat().st_size / 1e6
-    say(f"built {IMAGE}, {megabytes:.0f} MB, in {time.monotonic() - started:.0f} s")
+    say(f"built {name}, {megabytes:.0f} MB, in {time.monotonic() - started:.0f} s")
     return archive
+
+
+def reachable_base(say: Say) -> str:
+    """Return the base that the Dockerfile names, or "" where no registry has it for us."""
+    dockerfile = (cache.PROJECT / "Dockerfile").read_text()
+    public = dockerfile.partition("ARG BASE=")[2].split()[0]
+    try:
+        _buildah("pull", "--quiet", public)
+    except CommandFailedError:
+        say(f"{public} cannot be pulled, so the base is made from Debian packages")
+        return ""
+    return public
 
 
 def build_base(say: Say) -> str:
@@ -64,7 +80,6 @@ def build_base(say: Say) -> str:
         return name
     started = time.monotonic()
     tar = cache.cache_dir() / "images" / f"base.{os.getpid()}.tar"
-    tar.parent.mkdir(parents=True, exist_ok=True)
     run(
         *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(_BASE_PACKAGES)}"),
         f'--aptopt=Acquire::Min-ValidTime "{_LISTS_VALID_S}"',
@@ -81,6 +96,7 @@ def build_base(say: Say) -> str:
 
 def _buildah(*arguments: str) -> bytes:
     storage = cache.cache_dir() / "containers"
+    (cache.cache_dir() / "images").mkdir(parents=True, exist_ok=True)
     places = (f"--root={storage / 'root'}", f"--runroot={storage / 'run'}")
     return run("buildah", *places, *arguments, timeout_s=_BUILD_LIMIT_S)
 
@@ -100,6 +116,3 @@ def _context_files() -> Iterator[Path]:
         top = cache.PROJECT / name
         files = top.rglob("*") if top.is_dir() else [top]
         yield from (f for f in files if f.is_file() and "__pycache__" not in f.parts)
-
-
-__all__ = ["IMAGE", "build_base", "build_image"]
