@@ -1,0 +1,54 @@
+"""The status of our resources: one `Ready` condition, made from what is wrong with the object.
+
+Source: the API conventions' `metav1.Condition` (type, status, reason, message, lastTransitionTime,
+observedGeneration). No value and no hash of one ever stands in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from injector.core.errors import Problem
+from webhook.core.catalog import Catalog
+from webhook.core.validate import mistakes
+
+MAX_MESSAGE = 1024
+
+
+def status(
+    kind: str, raw: Mapping[str, Any], catalog: Catalog, *, now: str
+) -> dict[str, Any] | None:
+    """Return the status that the object should have, None when it has it.
+
+    `now` is RFC 3339 in UTC; it is used where Ready changes between True and False.
+    """
+    found = mistakes(kind, dict(raw), catalog)
+    generation = (raw.get("metadata") or {}).get("generation") or 0
+    there = raw.get("status") or {}
+    before: Mapping[str, Any] = next(
+        (c for c in there.get("conditions") or () if c.get("type") == "Ready"), {}
+    )
+    ready = "False" if found else "True"
+    condition = {
+        "type": "Ready",
+        "status": ready,
+        "reason": _reason(found),
+        "message": _message(found),
+        "observedGeneration": generation,
+        "lastTransitionTime": before.get("lastTransitionTime")
+        if before.get("status") == ready
+        else now,
+    }
+    wanted = {"observedGeneration": generation, "conditions": [condition]}
+    return None if wanted == {key: there.get(key) for key in wanted} else wanted
+
+
+def _reason(found: tuple[Problem, ...]) -> str:
+    """Return a CamelCase reason: the code of the first problem, which is stable."""
+    return found[0].code.id.replace("-", "") if found else "Valid"
+
+
+def _message(found: tuple[Problem, ...]) -> str:
+    text = "; ".join(problem.line() for problem in found)
+    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 3] + "..."
