@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-Field = str | int | float | bool | None
+Field = str | int | float | bool | None | Sequence[Mapping[str, "Field"]]
 
 
 class Log:

@@ -1,7 +1,7 @@
 """`secret-injector fetch`: the whole work of the init container.
 
-plan → read every store → render → hand over; then one log line. Whatever goes wrong goes to the log as a
-block that people read, and to the termination message for `kubectl describe pod`.
+plan → read every store → render → hand over; then one log line. Whatever goes wrong goes to the log
+as a block that people read, and to the termination message for `kubectl describe pod`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from injector import faults, settings, termination
 from injector.core import errors, plan_codec
@@ -56,7 +57,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(chosen: FetchSettings, log: Log) -> None:
     """Do the work in three phases, none of which begins before the one before is complete."""
-    began_s = time.monotonic()
     p = plan_codec.decode(chosen.plan)
     volumes = Volumes(volume=chosen.volume_dir, env=chosen.env_dir, launcher=chosen.launcher)
 
@@ -71,13 +71,14 @@ def _run(chosen: FetchSettings, log: Log) -> None:
         "values delivered",
         namespace=p.namespace,
         containers=len(p.containers),
-        stores=len(p.stores),
         reads=len(p.reads),
         variables=done.variables,
         files=done.files,
-        fetch_ms=_ms(fetched_s - began_s),
+        open_ms=max((store.open_ms for store in fetched.stores), default=0.0),
+        read_ms=max((store.read_ms for store in fetched.stores), default=0.0),
         render_ms=_ms(rendered_s - fetched_s),
         deliver_ms=_ms(done_s - rendered_s),
+        stores=[asdict(store) for store in fetched.stores],
     )
 
 

@@ -134,13 +134,17 @@ def test_everything_planned_is_delivered_and_one_line_says_so(pod):
     line = json.loads(messages)
     phases = {name: line.pop(name) for name in list(line) if name.endswith("_ms")}
     assert line.pop("timestamp").endswith("Z")
+    stores = [
+        {name: fact for name, fact in store.items() if not name.endswith("_ms")}
+        for store in line.pop("stores")
+    ]
+    assert stores == [{"name": "k8s", "provider": "k8s", "reads": 1, "tries": 1, "logins": 1}]
     assert line == {
         "level": "info",
         "event": "values delivered",
         "pod": "api-7d4f",
         "namespace": "shop",
         "containers": 1,
-        "stores": 1,
         "reads": 1,
         "variables": 1,
         "files": 1,

@@ -12,7 +12,6 @@ import json
 import os
 import secrets
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,58 +27,18 @@ from injector.core.errors import Problem, Refused
 from injector.core.plan import Pick, Plan, Use
 from webhook.commands import mutate, rehearsal
 from webhook.commands.rehearsal import Pod, Webhook
+from webhook.commands.story import Story
 from webhook.core import jsonpatch
 from webhook.core.patch import PLAN_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "01-hello"
-WIDTH = 100
 
 EXAMPLES = """\b
 Examples:
   secret-injector demo
   secret-injector demo | less -R
 """
-
-
-class Story:
-    """Tells what happens, and keeps what was told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-        self._steps = 0
-        self._began_s = time.monotonic()
-
-    def step(self, title: str) -> None:
-        """Begin the next step."""
-        self._steps += 1
-        self.line()
-        self.line(f"{self._steps}. {title}", bold=True)
-
-    def line(self, text: str = "", **style: Any) -> None:
-        """Say one line, cut at the width; colours and marks only reach a terminal."""
-        text = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
-        self.told.append(text)
-        click.echo(click.style(text, **style) if style else text)
-
-    def done(self, text: str) -> None:
-        """Say what worked."""
-        self.line(f"   ✓ {text}", fg="green")
-
-    def block(self, text: str) -> None:
-        """Repeat what a program said."""
-        for line in text.splitlines():
-            self.line(f"   │ {line}")
-
-    def diff(self, text: str) -> None:
-        """Show a diff in its usual colours."""
-        for line in text.splitlines():
-            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
-            self.line(f"   {line}", fg=colour) if colour else self.line(f"   {line}")
-
-    def took_s(self) -> float:
-        """Return how long it took so far."""
-        return time.monotonic() - self._began_s
 
 
 @click.command("demo", epilog=EXAMPLES)
@@ -187,7 +146,7 @@ def _deliver(story: Story, pod: Pod, outputs: list[str]) -> None:
     facts = json.loads(done.stderr.splitlines()[-1])
     story.done(
         f"{facts['event']}: {facts['variables']} variables, {facts['files']} files"
-        f" from {facts['reads']} reads of {facts['stores']} stores"
+        f" from {facts['reads']} reads of {len(facts['stores'])} stores"
     )
 
 
