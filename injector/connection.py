@@ -1,0 +1,168 @@
+"""Connections to one store: made, judged and encrypted before we send a byte, bounded in time.
+
+`HttpSession` keeps them; every error below HTTP gets its words here.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import ssl
+import threading
+from typing import TYPE_CHECKING
+
+from injector.core import errors
+from injector.core.secret import Failure
+from injector.core.stores import address
+from injector.core.stores.address import Address
+from injector.deadline import Deadline
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class Unanswered(Exception):
+    """No answer that we take: `failure` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Keep the failure."""
+        self.failure = failure
+        super().__init__(failure.what)
+
+
+class Connector:
+    """Makes connections to one address; threads may share it."""
+
+    def __init__(
+        self, at: Address, *, ca_bundle: str | None, server_name: str | None, timeout_s: float
+    ) -> None:
+        """Prepare; `ca_bundle` is PEM text, None for the system's own."""
+        self._address, self._ca_bundle, self._timeout_s = at, ca_bundle, timeout_s
+        self._server_name = server_name or at.host
+        self._context: ssl.SSLContext | None = None
+        self._lock = threading.Lock()
+
+    def connect(self, until: Deadline) -> Connection:
+        """Return a new connection; raises Unanswered, OSError."""
+        at = self._address
+        plain = socket.create_connection((at.host, at.port), timeout=until.bound_s(self._timeout_s))
+        try:
+            if address.is_forbidden_peer(plain.getpeername()[0]):
+                what = f"{at.host} leads to a link-local, multicast or unspecified address"
+                raise Unanswered(Failure(code=errors.DOWN, what=what))
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if at.scheme == "https":
+                wrapped = self._tls().wrap_socket(plain, server_hostname=self._server_name)
+                return Connection(at, _Wire(wrapped, until))
+            return Connection(at, _Wire(plain, until))
+        except BaseException:
+            plain.close()
+            raise
+
+    def _tls(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._context is None:
+                self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+                if self._ca_bundle is None:
+                    self._context.load_default_certs()
+                else:
+                    self._context.load_verify_locations(cadata=self._ca_bundle)
+            return self._context
+
+    def explained(self, error: Exception) -> Failure:
+        """Return our words for what went wrong below HTTP."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Failure(code=errors.TLS, what=_distrust(error, self._server_name))
+        if isinstance(error, TimeoutError):
+            what = f"no answer within {self._timeout_s:g} s"
+            return Failure(code=errors.DOWN, what=what)
+        if isinstance(error, ssl.SSLEOFError | ConnectionError | http.client.IncompleteRead):
+            what = f"{self._address.host}:{self._address.port} closed the connection"
+            if isinstance(error, ConnectionRefusedError):
+                what = f"{self._address.host}:{self._address.port} refuses the connection"
+            return Failure(code=errors.DOWN, what=what)
+        if isinstance(error, ssl.SSLError):
+            what = f"{self._address.host}:{self._address.port} does not speak TLS as we must"
+            return Failure(code=errors.TLS, what=what)
+        if isinstance(error, socket.gaierror):
+            what = f"the name {self._address.host} cannot be resolved"
+            return Failure(code=errors.DOWN, what=what)
+        if isinstance(error, OSError):
+            reason = errors.printable(error.strerror or type(error).__name__).lower()
+            what = f"no connection to {self._address.host}:{self._address.port}: {reason}"
+            return Failure(code=errors.DOWN, what=what)
+        return Failure(code=errors.CONTENT, what="the answer is not HTTP as we read it")
+
+
+class _Wire:
+    """A socket that gives up at a point in time; `http.client` reads and writes through it."""
+
+    def __init__(self, sock: socket.socket, until: Deadline) -> None:
+        self._socket, self.until = sock, until
+
+    def sendall(self, data: bytes) -> None:
+        self.bounded().sendall(data)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Return a reader of one answer; closing it leaves the socket open for the next."""
+        del mode
+        return io.BufferedReader(_Reader(self))
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def bounded(self) -> socket.socket:
+        """Return the socket, set to wait no longer than is left; raises TimeoutError."""
+        left_s = self.until.left_s()
+        if left_s <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left_s)
+        return self._socket
+
+
+class _Reader(io.RawIOBase):
+    """The reading side of one answer."""
+
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        return self._wire.bounded().recv_into(buffer)
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection made by us: it is never made again behind our back."""
+
+    auto_open = 0
+
+    def __init__(self, at: Address, wire: _Wire) -> None:
+        self.default_port = (
+            http.client.HTTPS_PORT if at.scheme == "https" else http.client.HTTP_PORT
+        )
+        super().__init__(at.host, at.port)
+        self.wire = wire
+        self.sock = wire  # as much of a socket as http.client uses
+
+
+# OpenSSL's X509_V_ERR_* numbers (x509_vfy.h), as far as somebody can do something about them.
+_DISTRUST = {
+    9: "its certificate is not valid yet; is the clock right?",
+    10: "its certificate has expired",
+    18: "its certificate is self-signed and not in caBundle",
+    19: "its certificate comes from an authority that caBundle does not hold",
+    20: "its certificate comes from an authority that caBundle does not hold",
+    21: "its certificate comes from an authority that caBundle does not hold",
+    23: "its certificate is revoked",
+    62: "its certificate is for another name",
+    64: "its certificate is for another IP address",
+}
+
+
+def _distrust(error: ssl.SSLCertVerificationError, name: str) -> str:
+    reason = _DISTRUST.get(error.verify_code, f"its certificate fails check {error.verify_code}")
+    return f"{name} is not trusted: {reason}"

@@ -1,0 +1,204 @@
+"""HTTP to one store, on the standard library's `http.client`: a few kept connections, strict rules.
+
+It has what providers need and nothing to switch off: TLS of at least 1.2, always verified; no
+proxies from the environment; no redirect followed; the peer's IP address judged before a byte is
+sent; every try bounded in time, however slowly bytes trickle in; no body read beyond the limit. It
+looks enough like a `requests.Session` for hvac to work on it, and costs a fraction of the imports.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from injector.connection import Connection, Connector, Unanswered
+from injector.core import errors, secret
+from injector.core.secret import Failure, Json, NotJson
+from injector.core.stores.address import Address
+from injector.deadline import Deadline
+
+MAX_CONNECTIONS = 4
+
+
+class Answer:
+    """A response read to its end; its body never prints. Has what hvac asks of a response."""
+
+    __slots__ = ("_body", "headers", "status_code")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Keep the three; header names are in lower case."""
+        self.status_code, self.headers, self._body = status, headers, body
+
+    @property
+    def ok(self) -> bool:
+        """Say whether the status is one of success."""
+        return http.client.OK <= self.status_code < http.client.MULTIPLE_CHOICES
+
+    @property
+    def is_redirect(self) -> bool:
+        """Say whether the server sends us elsewhere (RFC 9110, 15.4)."""
+        return http.client.MULTIPLE_CHOICES <= self.status_code < http.client.BAD_REQUEST
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether there is no body."""
+        return not self._body
+
+    def json(self) -> Json:
+        """Return the body, which must be declared as JSON and be it; raises Unanswered."""
+        media = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media != "application/json":
+            what = f"the answer is {media[:60] or 'of no stated type'}, not JSON"
+            raise Unanswered(Failure(code=errors.CONTENT, what=what))
+        try:
+            return secret.parse_json(self._body)
+        except NotJson as error:
+            what = f"the answer cannot be read: {error}"
+            raise Unanswered(Failure(code=errors.CONTENT, what=what)) from None
+
+    def mentions(self, phrase: str) -> bool:
+        """Say whether a known phrase, in lower case, occurs in the body: to tell errors apart."""
+        return phrase.encode() in self._body.lower()
+
+    def __repr__(self) -> str:
+        """The status alone."""
+        return f"<Answer {self.status_code}>"
+
+
+class HttpSession:
+    """Requests to one address; threads may share it. Each has a successful answer, or Unanswered.
+
+    `timeout_s` bounds one try; `deadline` is set by whoever reads next. `judge` says in the
+    provider's words why an answer (4xx, 5xx) is no success.
+    """
+
+    verify = cert = proxies = None
+    """What hvac looks for in a session; TLS is set up here, and nowhere else."""
+
+    def __init__(
+        self,
+        at: Address,
+        *,
+        ca_bundle: str | None,
+        server_name: str | None,
+        timeout_s: float,
+        deadline: Deadline,
+        judge: Callable[[Answer], Failure],
+    ) -> None:
+        """Prepare; connections are made when needed."""
+        self._address, self._timeout_s, self.judge = at, timeout_s, judge
+        self._connector = Connector(
+            at, ca_bundle=ca_bundle, server_name=server_name, timeout_s=timeout_s
+        )
+        self._idle: list[Connection] = []
+        self._lock = threading.Lock()
+        self.deadline = deadline
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: object = None,
+        data: Mapping[str, str] | None = None,
+        params: Mapping[str, object] | None = None,
+        **unused: Any,
+    ) -> Answer:
+        """Return the answer to one request below the address; raises Unanswered.
+
+        The path of `url` is sent as it is; `params` hold plain words only; `data` is sent as a form.
+        """
+        del unused  # hvac passes on what it would tell requests about TLS, proxies and redirects
+        target = url.removeprefix(f"{self._address.scheme}://").partition("/")[2]
+        query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
+        answer = self._answer(
+            method.upper(),
+            f"/{target}" + (f"?{query}" if query else ""),
+            headers={"Accept": "application/json", **_content(json, data), **(headers or {})},
+            body=_encode(json, data),
+        )
+        if answer.is_redirect:
+            host = answer.headers.get("location", "").partition("://")[2].partition("/")[0]
+            what = (
+                f"it redirects to {host.rpartition('@')[2][:120] or 'another path'}, not followed"
+            )
+            hint = "give the address that answers itself"
+            raise Unanswered(Failure(code=errors.DOWN, what=what, hint=hint))
+        if not answer.ok:
+            raise Unanswered(self.judge(answer))
+        return answer
+
+    def close(self) -> None:
+        """Close the connections that are idle; one in use is closed by its user's return."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _answer(
+        self, method: str, target: str, *, headers: Mapping[str, str], body: bytes | None
+    ) -> Answer:
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        until = Deadline.after(self.deadline.bound_s(self._timeout_s))
+        try:
+            if connection is not None:
+                try:
+                    return self._exchange(connection, until, method, target, headers, body)
+                except (ConnectionError, ssl.SSLEOFError):
+                    # Most likely a kept connection that the server had closed meanwhile: ask once
+                    # on a new one, unless the question must not be asked twice.
+                    if method != "GET":
+                        raise
+            connection = self._connector.connect(until)
+            return self._exchange(connection, until, method, target, headers, body)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unanswered(self._connector.explained(error)) from None
+
+    def _exchange(
+        self,
+        connection: Connection,
+        until: Deadline,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
+        """Ask and read the whole answer; the connection is kept, or closed after any trouble."""
+        is_kept = False
+        try:
+            connection.wire.until = until
+            connection.request(method, target, body=body, headers=dict(headers))
+            response = connection.getresponse()
+            data = response.read(secret.MAX_BYTES + 1)
+            if len(data) > secret.MAX_BYTES:
+                raise Unanswered(Failure(code=errors.BODY, what="the answer is larger than 1 MiB"))
+            if response.length:
+                raise http.client.IncompleteRead(b"")
+            is_kept = response.isclosed() and not response.will_close
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, found, data)
+        finally:
+            if is_kept:
+                with self._lock:
+                    self._idle.append(connection)
+            else:
+                connection.close()
+
+
+def _content(document: object, form: Mapping[str, str] | None) -> dict[str, str]:
+    if form is not None:
+        return {"Content-Type": "application/x-www-form-urlencoded"}
+    return {} if document is None else {"Content-Type": "application/json"}
+
+
+def _encode(document: object, form: Mapping[str, str] | None) -> bytes | None:
+    if form is not None:
+        return urlencode(form).encode()
+    return None if document is None else json.dumps(document).encode()

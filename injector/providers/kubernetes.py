@@ -1,0 +1,74 @@
+"""The Secrets of the pod's own namespace, as the kubelet mounted them for us: no API, no RBAC.
+
+Each Secret is a folder `secrets/NAME` with a file per key; only the keys that the plan names are
+there. The kubelet leaves out what does not exist (the sources are optional), so that we can say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from injector.core import errors, secret
+from injector.core.plan import Read
+from injector.core.secret import Failure, LoginFailed, Secret
+from injector.core.stores import Store
+from injector.deadline import Deadline
+from injector.providers import Access
+
+
+def open_session(store: Store, access: Access) -> KubernetesSession:
+    """Return a session on the mounted Secrets; raises LoginFailed on a laptop."""
+    del store
+    if access.sources_dir is None:
+        what = "Secrets can be read in a pod only"
+        hint = "map the store k8s to local or dotenv on a laptop"
+        raise LoginFailed(Failure(code=errors.NOT_SUPPORTED, what=what, hint=hint))
+    return KubernetesSession(access.sources_dir / "secrets", access.namespace)
+
+
+class KubernetesSession:
+    """See `providers.Session`."""
+
+    def __init__(self, folder: Path, namespace: str) -> None:
+        """Look at the Secrets below a folder."""
+        self._folder, self._namespace = folder, namespace
+        self.identity = f"the pod in namespace {namespace}"
+
+    def read(self, reads: Sequence[Read], deadline: Deadline) -> Mapping[Read, Secret | Failure]:
+        """Read the files; nothing here waits for anybody."""
+        del deadline
+        return {read: self._one(read.path) for read in reads}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _one(self, name: str) -> Secret | Failure:
+        found: dict[str, secret.Json | bytes] = {}
+        size = 0
+        try:
+            # The kubelet's own entries start with two dots; no key of a Secret does.
+            for path in sorted((self._folder / name).iterdir()):
+                if path.name.startswith(".."):
+                    continue
+                data = path.read_bytes()
+                size += len(data)
+                found[path.name] = _text_or_bytes(data)
+        except FileNotFoundError:
+            found = {}
+        except OSError as error:
+            return Failure(code=errors.DOWN, what=f"the mounted Secret: {error.strerror}".lower())
+        if not found:
+            what = f"no such Secret in namespace {self._namespace}, or it lacks the key"
+            hint = f"kubectl -n {self._namespace} get secret {name}, and check its keys"
+            return Failure(code=errors.MISSING, what=what, hint=hint)
+        if size > secret.MAX_BYTES:
+            return Failure(code=errors.BODY, what="the Secret is larger than 1 MiB")
+        return Secret(found)
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data

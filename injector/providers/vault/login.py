@@ -1,0 +1,100 @@
+"""From the pod's identity to a Vault token; every method reads its credential fresh."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from injector.connection import Unanswered
+from injector.core import errors
+from injector.core.secret import Failure, LoginFailed
+from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, TokenSource
+from injector.core.stores.vault import AppRoleLogin, StaticToken, TokenLogin, Vault
+from injector.providers import Access
+from injector.providers.vault.answers import below
+
+if TYPE_CHECKING:
+    import hvac
+
+_CREDENTIAL = re.compile(r"[!-~]+")
+
+
+def identity(spec: Vault) -> str:
+    """Return who we are, in words: `role "shop" by kubernetes auth (namespace team-a)`."""
+    within = f" (namespace {spec.namespace})" if spec.namespace else ""
+    match spec.login:
+        case TokenLogin(method=method, mount=mount, role=role):
+            where = f" at {mount}" if mount != method else ""
+            return f'role "{role}" by {method} auth{where}{within}'
+        case AppRoleLogin(mount=mount):
+            return "an AppRole" + (f" at {mount}" if mount != "approle" else "") + within
+        case StaticToken(is_wrapped=is_wrapped):
+            return ("a wrapped token" if is_wrapped else "a given token") + within
+
+
+def log_in(client: hvac.Client, spec: Vault, *, store: str, access: Access) -> None:
+    """Give the client its token; raises LoginFailed, Unanswered."""
+    if isinstance(spec.login, StaticToken):
+        client.token = _credential(spec.login.token, access)
+        if not spec.login.is_wrapped:
+            return
+    answer = _answer(client, spec, store=store, access=access)
+    token = below(answer, "auth", "client_token") or below(answer, "data", "token")
+    if not isinstance(token, str) or not _CREDENTIAL.fullmatch(token):
+        raise Unanswered(Failure(code=errors.CONTENT, what="the login's answer holds no token"))
+    client.token = token
+
+
+def _answer(client: hvac.Client, spec: Vault, *, store: str, access: Access) -> object:
+    """Return what the server says to our credential."""
+    match spec.login:
+        case TokenLogin(method=method, mount=mount, role=role):
+            jwt = _credential(spec.sources(store, None)[0], access)
+            if method == "kubernetes":
+                return client.auth.kubernetes.login(
+                    role=role, jwt=jwt, mount_point=mount, use_token=False
+                )
+            return client.auth.jwt.jwt_login(role=role, jwt=jwt, path=mount, use_token=False)
+        case AppRoleLogin(mount=mount, role_id=role_id, secret_id=ref):
+            return client.auth.approle.login(
+                role_id=role_id,
+                secret_id=_credential(ref, access),
+                mount_point=mount,
+                use_token=False,
+            )
+        case StaticToken():
+            # The wrapping token is the client's own already; it must not stand in the body as well.
+            return client.sys.unwrap()
+
+
+def _credential(
+    source: TokenSource | SecretSource | ConfigMapSource | LocalFile, access: Access
+) -> str:
+    """Return the text of a credential without the line break around it."""
+    try:
+        text = access.read_source(source).decode().strip()
+    except FileNotFoundError:
+        raise LoginFailed(_unusable(source, "is not there")) from None
+    except (OSError, UnicodeDecodeError):
+        raise LoginFailed(_unusable(source, "cannot be read as text")) from None
+    if not _CREDENTIAL.fullmatch(text):
+        raise LoginFailed(_unusable(source, "is empty or has blanks in it"))
+    return text
+
+
+def _unusable(
+    source: TokenSource | SecretSource | ConfigMapSource | LocalFile, why: str
+) -> Failure:
+    return Failure(code=errors.UNAUTHENTICATED, what=f"{_place(source)} {why}")
+
+
+def _place(source: TokenSource | SecretSource | ConfigMapSource | LocalFile) -> str:
+    match source:
+        case TokenSource(audience=audience):
+            return f"the ServiceAccount token for audience {audience}"
+        case SecretSource(name=name, key=key):
+            return f"the credential in Secret {name}, key {key},"
+        case ConfigMapSource(name=name, key=key):
+            return f"the credential in ConfigMap {name}, key {key},"
+        case LocalFile(path=path):
+            return f"the credential in {path}"

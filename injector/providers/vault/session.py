@@ -1,0 +1,212 @@
+"""A Vault or OpenBao server, entered: reads of KV v1 and v2 and of any other path, with leases.
+
+Which kind of engine a mount is, is asked once per mount. The HTTP API's pages name the endpoints:
+sys/internal/ui/mounts, kv/data, auth/token/lookup-self.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+import hvac
+
+from injector.connection import Unanswered
+from injector.core import errors
+from injector.core.plan import Read
+from injector.core.secret import Failure, Json, Lease, LoginFailed, Secret
+from injector.core.stores import Store
+from injector.core.stores.vault import Vault
+from injector.deadline import Deadline
+from injector.http_session import MAX_CONNECTIONS, HttpSession
+from injector.providers import Access
+from injector.providers.vault import answers, login
+from injector.providers.vault.answers import below
+
+_READS_PER_CONNECTION = 3
+"""A TLS connection costs about as much as three reads on an open one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """Where an engine is mounted, a slash at its end; `kv` is 1 or 2, 0 for any other engine."""
+
+    path: str
+    kv: int
+
+
+def open_session(store: Store, access: Access) -> VaultSession:
+    """Return a session that has logged in; raises LoginFailed."""
+    spec = store.spec
+    if not isinstance(spec, Vault):
+        raise TypeError(store.provider)
+    who = login.identity(spec)
+    wire = HttpSession(
+        spec.address,
+        ca_bundle=spec.ca_bundle,
+        server_name=spec.server_name,
+        timeout_s=store.timeout_s,
+        deadline=access.deadline,
+        judge=answers.judge_login,
+    )
+    # A token of "" keeps hvac from looking for one in VAULT_TOKEN or ~/.vault-token.
+    client = hvac.Client(
+        url=spec.address.url(),
+        token="",
+        verify=True,
+        session=wire,
+        namespace=spec.namespace,
+        allow_redirects=False,
+    )
+    try:
+        login.log_in(client, spec, store=store.name, access=access)
+    except LoginFailed as failed:
+        wire.close()
+        raise LoginFailed(replace(failed.failure, identity=who)) from None
+    except Unanswered as failed:
+        wire.close()
+        raise LoginFailed(replace(failed.failure, identity=who)) from None
+    wire.judge = answers.judge
+    return VaultSession(client, wire, who)
+
+
+class VaultSession:
+    """See `providers.Session`."""
+
+    def __init__(self, client: hvac.Client, wire: HttpSession, who: str) -> None:
+        """Take over a client that has its token."""
+        self._client, self._http, self.identity = client, wire, who
+        self._mounts: list[Mount] = []
+        self._lock = threading.Lock()
+
+    def read(self, reads: Sequence[Read], deadline: Deadline) -> Mapping[Read, Secret | Failure]:
+        """Read on as many connections as pay for themselves."""
+        self._http.deadline = deadline
+        found: dict[Read, Secret | Failure] = {}
+        waiting = deque(reads)
+
+        def work() -> None:
+            while True:
+                try:
+                    read = waiting.popleft()
+                except IndexError:
+                    return
+                found[read] = self._one(read)
+
+        wanted = min(MAX_CONNECTIONS, -(-len(reads) // _READS_PER_CONNECTION))
+        others = [threading.Thread(target=work, daemon=True) for _ in range(wanted - 1)]
+        for thread in others:
+            thread.start()
+        work()
+        for thread in others:
+            thread.join()
+        return self._without_dead_token(found)
+
+    def close(self) -> None:
+        """Close the connections. The token stays: revoking it would revoke its leases."""
+        self._http.close()
+
+    def _one(self, read: Read) -> Secret | Failure:
+        try:
+            mount = self._mount_of(read.path)
+            return self._read(mount, read)
+        except Unanswered as unanswered:
+            return replace(unanswered.failure, identity=self.identity)
+
+    def _read(self, mount: Mount, read: Read) -> Secret | Failure:
+        name = read.path.removeprefix(mount.path)
+        if mount.kv == 2:
+            return self._read_versioned(mount, name, read.version)
+        if read.version is not None:
+            what = "this mount keeps no versions" if mount.kv else "only KV version 2 has versions"
+            raise Unanswered(Failure(code=errors.MISSING, what=what, hint="leave out the version"))
+        answer = self._client.adapter.get(f"/v1/{quote(read.path)}")
+        data = _mapping(below(answer, "data"))
+        if data is None:
+            raise Unanswered(Failure(code=errors.CONTENT, what="the answer holds no data"))
+        return Secret(data, lease=_lease(answer))
+
+    def _read_versioned(self, mount: Mount, name: str, version: str | None) -> Secret:
+        try:
+            answer = self._client.secrets.kv.v2.read_secret_version(
+                path=name,
+                version=version,
+                mount_point=mount.path.rstrip("/"),
+                raise_on_deleted_version=True,
+            )
+        except Unanswered as unanswered:
+            failure = unanswered.failure
+            if failure.code is errors.MISSING and name.startswith("data/"):
+                hint = f"leave out data/: write {mount.path}{name.removeprefix('data/')}"
+                raise Unanswered(replace(failure, hint=hint)) from None
+            if failure.what == "no such secret" and version is not None:
+                what = f"no such secret, or no version {version} of it"
+                raise Unanswered(replace(failure, what=what)) from None
+            raise
+        data = _mapping(below(answer, "data", "data"))
+        if data is None:
+            raise Unanswered(Failure(code=errors.CONTENT, what="the answer holds no data"))
+        return Secret(data, version=_text(below(answer, "data", "metadata", "version")))
+
+    def _mount_of(self, path: str) -> Mount:
+        """Return the mount that the path lies in; asks the server when it is a new one."""
+        with self._lock:
+            for mount in self._mounts:
+                if path.startswith(mount.path):
+                    return mount
+            answer = self._client.adapter.get(f"/v1/sys/internal/ui/mounts/{quote(path)}")
+            about = below(answer, "data")
+            where = _text(below(about, "path"))
+            if where is None or not path.startswith(where) or not where.endswith("/"):
+                raise Unanswered(
+                    Failure(code=errors.CONTENT, what="the answer does not say what is mounted")
+                )
+            is_kv = below(about, "type") in ("kv", "generic")
+            is_versioned = below(about, "options", "version") == "2"
+            mount = Mount(path=where, kv=(2 if is_versioned else 1) if is_kv else 0)
+            self._mounts.append(mount)
+            return mount
+
+    def _without_dead_token(
+        self, found: dict[Read, Secret | Failure]
+    ) -> Mapping[Read, Secret | Failure]:
+        """Tell a forbidden path from a dead token: older servers say the same of both."""
+        forbidden = [
+            read
+            for read, answer in found.items()
+            if isinstance(answer, Failure) and answer.code is errors.FORBIDDEN
+        ]
+        if not forbidden:
+            return found
+        try:
+            self._client.auth.token.lookup_self()
+        except Unanswered as unanswered:
+            if unanswered.failure.code in (errors.FORBIDDEN, errors.EXPIRED):
+                dead = Failure(
+                    code=errors.EXPIRED,
+                    what="the token has expired or was revoked",
+                    identity=self.identity,
+                )
+                found.update(dict.fromkeys(forbidden, dead))
+        return found
+
+
+def _mapping(value: object) -> Mapping[str, Json] | None:
+    return value if isinstance(value, Mapping) else None
+
+
+def _text(value: object) -> str | None:
+    return str(value) if isinstance(value, str) else None
+
+
+def _lease(answer: object) -> Lease | None:
+    """Return the lease of a dynamic secret; an answer without a lease id has none to renew."""
+    lease_id = below(answer, "lease_id")
+    duration = below(answer, "lease_duration")
+    if not isinstance(lease_id, str) or not lease_id:
+        return None
+    seconds = float(duration) if isinstance(duration, str) and duration.isdigit() else 0.0
+    return Lease(id=lease_id, duration_s=seconds, is_renewable=below(answer, "renewable") is True)
