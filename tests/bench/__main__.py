@@ -18,7 +18,7 @@ RESULTS = Path("build/bench.json")
 
 
 def main(argv=None):
-    """Run the benches named, or all there are; fail when a target is missed and --strict is given."""
+    """Run the benches named, or all there are; with --strict, fail when a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="BENCH", help=", ".join(BENCHES))
     parser.add_argument("--strict", action="store_true", help="exit 3 when a target is missed")
@@ -28,7 +28,7 @@ def main(argv=None):
     figures = []
     for name in arguments.names or [name for name in BENCHES if exists(name)]:
         figures += importlib.import_module(f"tests.bench.{name}").run()
-    print(table(figures))
+    sys.stdout.write(table(figures) + "\n")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(document(figures), indent=2) + "\n")
     missed = [figure.name for figure in figures if figure.is_met is False]

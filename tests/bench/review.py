@@ -17,8 +17,8 @@ STORE = {
 
 _ENV = "\n".join(
     [
-        "DATABASE_URL: postgres://#{vault:kv/shop/db#user}:"
-        "#{vault:kv/shop/db#password | urlencode}@db.shop.svc:5432/checkout",
+        "DB_USER: '#{vault:kv/shop/db#user}'",
+        "DB_PASSWORD: '#{vault:kv/shop/db#password | urlencode}'",
         *(
             f'{name}: "#{{vault:kv/shop/{name.lower()}#value}}"'
             for name in (
@@ -55,7 +55,7 @@ def pod():
                 "secret-injector.io/env": _ENV,
                 "secret-injector.io/files": _FILES,
                 "prometheus.io/scrape": "true",
-                "checksum/config": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                "checksum/config": "9f86d081884c7d65" * 4,
             },
             "ownerReferences": [
                 {
