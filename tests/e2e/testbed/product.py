@@ -47,7 +47,7 @@ def build_image(say: Say, *, name: str = IMAGE, base: str = "") -> Path:
     authority = os.environ.get("SSL_CERT_FILE")
     secret = (f"--secret=id=ca,src={authority}",) if authority else ()
     _buildah(
-        *("bud", "--isolation=chroot", "--layers", "--timestamp=0", *secret),
+        *("bud", "--isolation=chroot", "--layers", "--force-rm", "--timestamp=0", *secret),
         *(f"--build-arg=BASE={base}", f"--tag={name}", str(cache.PROJECT)),
     )
     draft = archive.with_suffix(f".{os.getpid()}")
@@ -98,7 +98,8 @@ def _buildah(*arguments: str) -> bytes:
     storage = cache.cache_dir() / "containers"
     (cache.cache_dir() / "images").mkdir(parents=True, exist_ok=True)
     places = (f"--root={storage / 'root'}", f"--runroot={storage / 'run'}")
-    return run("buildah", *places, *arguments, timeout_s=_BUILD_LIMIT_S)
+    # In a mount namespace of its own, so that no mount of the storage outlives the command.
+    return run("unshare", "--mount", "buildah", *places, *arguments, timeout_s=_BUILD_LIMIT_S)
 
 
 def _fingerprint() -> str:

@@ -55,6 +55,7 @@ class Space:
         self.logs = self.state / "log"
         self.logs.mkdir()
         self._number, self._lock = _reserve_number()
+        _claim(self._lock, self.state)
         self.host_ip = f"172.31.{self._number}.1"
         self.node_ip = f"172.31.{self._number}.2"
         with (self.logs / "space.log").open("wb") as log:
@@ -105,8 +106,8 @@ class Space:
         self._unshare.wait()
         for daemon in self._daemons:
             daemon.reap()
-        until(self._remove_cgroups, what=f"cgroups {self.cgroup} are empty", timeout_s=30)
-        shutil.rmtree(self.state, ignore_errors=True)
+        _remove_state(self.state)
+        self._lock.truncate(0)
         self._lock.close()
 
     def _find_process_1(self) -> int | None:
@@ -153,17 +154,6 @@ class Space:
         for controller in _controllers():
             (controller / self.cgroup[1:]).mkdir(exist_ok=True)
 
-    def _remove_cgroups(self) -> bool:
-        for controller in _controllers():
-            top = controller / self.cgroup[1:]
-            folders = [Path(folder) for folder, _, _ in os.walk(top)]
-            try:
-                for folder in reversed(folders):
-                    folder.rmdir()
-            except OSError:
-                return False
-        return True
-
 
 def _controllers() -> list[Path]:
     """Return the cgroup hierarchies: one for version 2, one per controller for version 1."""
@@ -178,7 +168,7 @@ def _reserve_number() -> tuple[int, IO[str]]:
     folder.mkdir(parents=True, exist_ok=True)
     taken = run("ip", "-o", "-4", "address").decode()
     for number in range(200, 250):
-        lock = (folder / str(number)).open("w")
+        lock = (folder / str(number)).open("a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -188,3 +178,30 @@ def _reserve_number() -> tuple[int, IO[str]]:
             return number, lock
         lock.close()
     raise RuntimeError("no free address range among 172.31.200.0/24 to 172.31.249.0/24")
+
+
+def _claim(lock: IO[str], state: Path) -> None:
+    """Note in *lock* whose it is, and remove what its last owner left when it was killed."""
+    lock.seek(0)
+    if left := lock.read().strip():
+        _remove_state(Path(left))
+    lock.truncate(0)
+    lock.write(str(state))
+    lock.flush()
+
+
+def _remove_state(state: Path) -> None:
+    """Remove the state folder and the cgroups of a run whose processes are dead or dying."""
+
+    def remove_cgroups() -> bool:
+        for controller in _controllers():
+            folders = [Path(folder) for folder, _, _ in os.walk(controller / state.name)]
+            try:
+                for folder in reversed(folders):
+                    folder.rmdir()
+            except OSError:
+                return False
+        return True
+
+    until(remove_cgroups, what=f"the cgroups of {state.name} are empty", timeout_s=30)
+    shutil.rmtree(state, ignore_errors=True)

@@ -1,0 +1,265 @@
+"""The chart through real Helm: what it renders, and which values it refuses with what words."""
+
+import json
+
+import pytest
+import yaml
+from tests.chart.manifests import CHART
+from tests.e2e.testbed.process import CommandFailedError
+
+NAMESPACE = "injector-system"
+CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+EVERYTHING = {
+    "replicaCount": 3,
+    "commonLabels": {"team": "platform"},
+    "global": {"imageRegistry": "mirror.example.org", "imagePullSecrets": ["a", {"name": "b"}]},
+    "image": {"digest": "sha256:" + "0" * 64},
+    "webhook": {
+        "hostNetwork": True,
+        "objectSelector": {"matchLabels": {"x": "y"}},
+        "namespaceSelector": {"matchLabels": {"tier": "apps"}},
+        "matchConditions": [{"name": "not-batch", "expression": "true"}],
+        "annotations": {"note": "x"},
+    },
+    "guard": {"exactImage": True, "images": ["mirror.example.org/*", "other:1"]},
+    "networkPolicy": {
+        "enabled": True,
+        "metricsFrom": [{"namespaceSelector": {}}],
+        "egress": [{"ports": [{"port": 443}]}],
+    },
+    "metrics": {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}},
+    "podDisruptionBudget": {"minAvailable": None, "maxUnavailable": "50%"},
+    "crds": {"keep": False, "annotations": {"a": "b"}},
+    "serviceAccount": {"annotations": {"a": "b"}},
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"a": "b"},
+    "affinity": {"nodeAffinity": {}},
+    "nodeSelector": {"a": "b"},
+    "tolerations": [{"operator": "Exists"}],
+    "topologySpreadConstraints": [{"topologyKey": "zone"}],
+    "extraEnv": [{"name": "A", "value": "b"}],
+    "extraArgs": ["--drain-grace-s=5"],
+    "extraVolumes": [{"name": "extra", "emptyDir": {}}],
+    "extraVolumeMounts": [{"name": "extra", "mountPath": "/extra"}],
+    "extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-x"}},
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: text}\n",
+    ],
+}
+
+
+@pytest.fixture
+def render(helm):
+    """Return a function from values to the rendered objects, by (kind, name)."""
+
+    def rendered(values=None, *, namespace=NAMESPACE):
+        text = helm(
+            *("template", "injector", CHART, "--namespace", namespace, "--values", "-"),
+            stdin=json.dumps(values or {}),
+        )
+        objects = [item for item in yaml.safe_load_all(text) if item]
+        return {(item["kind"], item["metadata"]["name"]): item for item in objects}
+
+    return rendered
+
+
+def container(objects):
+    """Return the webhook's container."""
+    return objects["Deployment", "injector-secret-injector"]["spec"]["template"]["spec"][
+        "containers"
+    ][0]
+
+
+def env(objects):
+    """Return the plain variables of the webhook's process."""
+    return {e["name"]: e["value"] for e in container(objects)["env"] if "value" in e}
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
+def test_lint_finds_nothing(helm, values):
+    """`helm lint --strict` passes with defaults and with every feature on."""
+    said = helm("lint", "--strict", CHART, "--values", "-", stdin=json.dumps(values))
+
+    assert "1 chart(s) linted, 0 chart(s) failed" in said
+    assert "WARNING" not in said
+    assert "ERROR" not in said
+
+
+def test_defaults_render_these_objects(render):
+    """The whole list of what an installation creates."""
+    name = "injector-secret-injector"
+    kinds = ["clusterinjectionpolicies", "clustersecretstores"]
+    kinds += ["environmentsecrets", "servicesecrets"]
+
+    assert sorted(render()) == sorted(
+        [("CustomResourceDefinition", f"{kind}.secret-injector.io") for kind in kinds]
+        + [(f"ClusterRole{kind}", name) for kind in ("", "Binding")]
+        + [("ClusterRole", f"{name}-{people}") for people in ("edit", "view")]
+        + [
+            (f"ValidatingAdmissionPolicy{kind}", f"{name}-{what}")
+            for kind in ("", "Binding")
+            for what in ("ephemeral-containers", "pods")
+        ]
+        + [("Secret", f"{name}-tls"), ("Pod", f"{name}-test")]
+        + [
+            (kind, name)
+            for kind in (
+                "Deployment",
+                "Lease",
+                "MutatingWebhookConfiguration",
+                "PodDisruptionBudget",
+                "Role",
+                "RoleBinding",
+                "Service",
+                "ServiceAccount",
+                "ValidatingWebhookConfiguration",
+            )
+        ]
+    )
+
+
+def test_only_pods_that_ask_can_be_held_up(render):
+    """The mutating webhook fails closed, for new pods outside the excluded namespaces alone."""
+    objects = render({"webhook": {"excludedNamespaces": ["kube-system", "mesh"]}})
+    [webhook] = objects["MutatingWebhookConfiguration", "injector-secret-injector"]["webhooks"]
+
+    assert webhook["rules"] == [
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "resources": ["pods"],
+            "operations": ["CREATE"],
+            "scope": "Namespaced",
+        }
+    ]
+    assert webhook["namespaceSelector"] == {
+        "matchExpressions": [
+            {
+                "key": "kubernetes.io/metadata.name",
+                "operator": "NotIn",
+                "values": ["kube-system", "mesh", NAMESPACE],
+            }
+        ]
+    }
+    assert {
+        name: webhook[name]
+        for name in webhook
+        if name not in ("rules", "namespaceSelector", "matchConditions", "clientConfig")
+    } == {
+        "name": "pods.secret-injector.io",
+        "admissionReviewVersions": ["v1"],
+        "failurePolicy": "Fail",
+        "matchPolicy": "Equivalent",
+        "reinvocationPolicy": "IfNeeded",
+        "sideEffects": "None",
+        "timeoutSeconds": 5,
+    }
+    assert "caBundle" not in webhook["clientConfig"]
+
+
+def test_secret_is_made_empty(render):
+    """No data stands in the chart's Secret: what the webhook writes there is not the chart's."""
+    secret = render()["Secret", "injector-secret-injector-tls"]
+
+    assert sorted(secret) == ["apiVersion", "kind", "metadata", "type"]
+    assert secret["type"] == "Opaque"
+
+
+@pytest.mark.parametrize(
+    ("image", "injected", "own_image", "pod_image"),
+    [
+        ({}, {}, "secret-injector:0.1.0", "secret-injector:0.1.0"),
+        ({"tag": "2"}, {}, "secret-injector:2", "secret-injector:2"),
+        ({"registry": "r.io", "tag": "2"}, {"tag": "3"}, "r.io/secret-injector:2", "r.io/secret-injector:3"),
+        (
+            {"digest": "sha256:" + "a" * 64},
+            {},
+            "secret-injector@sha256:" + "a" * 64,
+            "secret-injector@sha256:" + "a" * 64,
+        ),
+        ({"digest": "sha256:" + "a" * 64}, {"tag": "3"}, "secret-injector@sha256:" + "a" * 64, "secret-injector:3"),
+        ({"tag": "2"}, {"repository": "fetch"}, "secret-injector:2", "fetch:2"),
+    ],
+)  # fmt: skip
+def test_injected_image_follows_the_own_one(render, image, injected, own_image, pod_image):
+    """What is injected is the webhook's image, part by part replaced; a digest wins over a tag."""
+    objects = render({"image": image, "injected": {"image": injected}})
+
+    assert container(objects)["image"] == own_image
+    assert env(objects)["SECRET_INJECTOR_INJECTED_IMAGE"] == pod_image
+
+
+@pytest.mark.parametrize(
+    ("values", "source"),
+    [
+        ({"certs": {"mode": "cert-manager"}}, "injector-secret-injector-tls"),
+        ({"certs": {"mode": "existing", "existingSecret": "mine", "caBundle": CA}}, "mine"),
+    ],
+)
+def test_foreign_certificates_need_no_rights(render, values, source):
+    """With a mounted certificate, the account may neither read Secrets nor patch configurations."""
+    objects = render(values)
+    spec = objects["Deployment", "injector-secret-injector"]["spec"]["template"]["spec"]
+    granted = {
+        resource
+        for kind in ("Role", "ClusterRole")
+        for rule in objects[kind, "injector-secret-injector"]["rules"]
+        for resource in rule["resources"]
+    }
+
+    assert [v["secret"]["secretName"] for v in spec["volumes"] if "secret" in v] == [source]
+    assert env(objects)["SECRET_INJECTOR_TLS_CERT"] == "/etc/secret-injector/tls/tls.crt"
+    assert "SECRET_INJECTOR_TLS_SECRET" not in env(objects)
+    assert "secrets" not in granted
+    assert "mutatingwebhookconfigurations" not in granted
+    assert ("Secret", "injector-secret-injector-tls") not in objects
+
+
+def test_kept_definitions_are_marked(render):
+    """`crds.keep` protects the definitions from an uninstallation; without it nothing does."""
+    key = ("CustomResourceDefinition", "servicesecrets.secret-injector.io")
+
+    assert render()[key]["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert "annotations" not in render({"crds": {"keep": False}})[key]["metadata"]
+    assert key not in render({"crds": {"install": False}})
+
+
+def test_test_pod_needs_a_namespace_that_is_served(render):
+    """In a release of the test's own namespace there is no test pod that could only fail."""
+    assert ("Pod", "injector-secret-injector-test") in render()
+    assert ("Pod", "injector-secret-injector-test") not in render(namespace="default")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"certs": {"mode": "existing"}}, "name the Secret in certs.existingSecret"),
+        ({"certs": {"mode": "existing", "existingSecret": "x"}}, "give certs.caBundle, or"),
+        ({"certs": {"caBundle": CA}}, "are for certs.mode existing"),
+        ({"certs": {"issuerRef": {"name": "x"}}}, "certs.issuerRef is for certs.mode cert-manager"),
+        ({"serviceAccount": {"create": False}}, "name an account in serviceAccount.name"),
+        ({"rbac": {"create": False}}, "name the account that you gave the rights to"),
+        ({"podDisruptionBudget": {"maxUnavailable": 1}}, "minAvailable or maxUnavailable, not both"),
+        (
+            {"metrics": {"enabled": False, "podMonitor": {"enabled": True}}},
+            "nothing can be monitored",
+        ),
+        (
+            {"metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
+            "enable one",
+        ),
+        (
+            {"webhook": {"failurePolicy": "Ignore"}, "guard": {"enabled": False}},
+            "starts pods without their secrets",
+        ),
+        ({"metrics": {"port": 8443}}, "must differ"),
+        ({"replicas": 3}, "additional properties 'replicas' not allowed"),
+    ],
+)
+def test_contradictions_fail(render, values, said):
+    """Values that cannot work together are refused before anything is sent, with what to change."""
+    with pytest.raises(CommandFailedError) as failed:
+        render(values)
+
+    assert said in failed.value.stderr.decode()
