@@ -1,0 +1,16 @@
+"""AWS Secrets Manager and Parameter Store: one login, one way to call, two ways to read.
+
+session      the contract's session: an event loop of its own, the regions in their order
+login        who we are: web identity, Pod Identity, keys; then a further role
+api          one region of one service, called with a time limit
+client       aiobotocore's clients without what a pod waits for and does not need
+transport    HTTP below them: no redirect, no proxy, no forbidden peer, bounded bodies
+failures     what AWS says and what the network does, in our codes
+secrets_manager, parameter_store    reads as calls, answers as secrets
+"""
+
+from __future__ import annotations
+
+from injector.providers.aws.session import open_session
+
+__all__ = ["open_session"]

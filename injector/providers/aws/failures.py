@@ -1,0 +1,160 @@
+"""What AWS answers and what the network does, in our codes and words.
+
+AWS names errors by a code (`AccessDeniedException`); its messages may quote what they are about and
+are never repeated. Codes: the "Common errors" and each action's "Errors" in the API references of
+Secrets Manager, Systems Manager and STS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from injector.core import errors
+from injector.core.errors import Code
+from injector.core.secret import Failure
+
+
+class CallFailed(Exception):
+    """A call gave no answer that we take: `failure` says why, `name` is AWS's code, if any."""
+
+    def __init__(self, failure: Failure, name: str = "") -> None:
+        """Keep both."""
+        self.failure, self.name = failure, name
+        super().__init__(failure.what)
+
+
+_Meaning = tuple[Code, str, str]
+
+_KMS_HINT = "allow kms:Decrypt on the key, in the role's policy and in the key's"
+_CLOCK = (
+    errors.UNAUTHENTICATED,
+    "AWS refuses the time in the request: this node's clock is wrong",
+    "synchronise the node's clock; AWS tolerates five minutes",
+)
+_DENIED = (errors.FORBIDDEN, "AWS does not let this identity read it", "")
+_NOT_KNOWN = (errors.UNAUTHENTICATED, "AWS does not know these credentials", "")
+_EXPIRED = (errors.EXPIRED, "the credentials have expired", "")
+_BAD_SIGNATURE = (
+    errors.UNAUTHENTICATED,
+    "AWS finds the signature wrong: the secret key does not belong to the access key",
+    "copy both halves of the access key again, without blanks or line ends",
+)
+_MISSING = (errors.MISSING, "no such secret", "")
+_KMS = (errors.FORBIDDEN, "the KMS key does not decrypt it for this identity", _KMS_HINT)
+_BUSY = (errors.THROTTLED, "AWS asked us to slow down", "")
+_DOWN = (errors.DOWN, "AWS has a fault of its own", "")
+_FORM = (
+    errors.REFERENCE,
+    "AWS does not take the name or version as written",
+    "the store's page in docs/stores/ shows the forms of both",
+)
+
+_MEANINGS: Mapping[str, _Meaning] = {
+    "AccessDenied": _DENIED,
+    "AccessDeniedException": _DENIED,
+    "DecryptionFailure": _KMS,
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "IDPCommunicationError": (errors.DOWN, "AWS cannot reach the cluster's OIDC issuer", ""),
+    "IncompleteSignature": _BAD_SIGNATURE,
+    "InternalFailure": _DOWN,
+    "InternalServerError": _DOWN,
+    "InternalServiceError": _DOWN,
+    "InvalidClientTokenId": _NOT_KNOWN,
+    "InvalidIdentityToken": (
+        errors.UNAUTHENTICATED,
+        "AWS does not accept the pod's ServiceAccount token",
+        "register the cluster's OIDC issuer in IAM with the store's audience as its client id",
+    ),
+    "InvalidKeyId": _KMS,
+    "InvalidParameterException": _FORM,
+    "InvalidRequestException": (
+        errors.MISSING,
+        "the secret is marked for deletion or has no value yet",
+        "aws secretsmanager restore-secret brings a deleted one back",
+    ),
+    "InvalidSignatureException": _BAD_SIGNATURE,
+    "MissingAuthenticationToken": _NOT_KNOWN,
+    "OptInRequired": (errors.UNAUTHENTICATED, "the account has not enabled this region", ""),
+    "ParameterNotFound": (errors.MISSING, "no such parameter", ""),
+    "ParameterVersionLabelLimitExceeded": _FORM,
+    "ParameterVersionNotFound": (errors.MISSING, "no such version", ""),
+    "RegionDisabledException": (
+        errors.UNAUTHENTICATED,
+        "STS is not enabled in this region for the account",
+        "enable the region under account settings in IAM",
+    ),
+    "RequestExpired": _CLOCK,
+    "RequestTimeTooSkewed": _CLOCK,
+    "ResourceNotFoundException": _MISSING,
+    "ServiceUnavailable": _DOWN,
+    "ServiceUnavailableException": _DOWN,
+    "SignatureDoesNotMatch": _BAD_SIGNATURE,
+    "UnrecognizedClientException": _NOT_KNOWN,
+    "ValidationError": _FORM,
+    "ValidationException": _FORM,
+}
+_THROTTLING = re.compile(
+    r"Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|PriorRequestNotComplete"
+    r"|ProvisionedThroughputExceeded|LimitExceededException"
+)
+_NOT_A_TIME = ("Signature expired", "Signature not yet current")
+
+
+def of_answer(response: Mapping[str, object], *, is_temporary: bool) -> CallFailed:
+    """Return what an error response of AWS means, as botocore parsed it.
+
+    `is_temporary` says that the credentials came from a login: then "not known" is "revoked", and a
+    new login may help.
+    """
+    error, meta = _mapping(response, "Error"), _mapping(response, "ResponseMetadata")
+    status = meta.get("HTTPStatusCode")
+    status = status if isinstance(status, int) else 0
+    name = str(error.get("Code", ""))
+    failure = of_code(name, str(error.get("Message", "")), status=status, is_temporary=is_temporary)
+    wait_s = _retry_after_s(_mapping(meta, "HTTPHeaders"))
+    if wait_s is not None and failure.is_passing:
+        failure = Failure(
+            code=failure.code, what=failure.what, hint=failure.hint, retry_after_s=wait_s
+        )
+    return CallFailed(failure, name)
+
+
+def of_code(name: str, message: str, *, status: int = 400, is_temporary: bool = False) -> Failure:
+    """Return what an error code of AWS means; the message only tells meanings of a code apart."""
+    code, what, hint = _MEANINGS.get(name) or _unnamed(name, status)
+    if message.startswith(_NOT_A_TIME):
+        code, what, hint = _CLOCK
+    elif code is errors.FORBIDDEN and "kms:" in message:
+        code, what, hint = _KMS
+    elif (code, what, hint) == _NOT_KNOWN and is_temporary:
+        code, what = errors.EXPIRED, "AWS no longer knows these credentials"
+    return Failure(code=code, what=what, hint=hint)
+
+
+def _unnamed(name: str, status: int) -> _Meaning:
+    if _THROTTLING.search(name) or status == 429:
+        return _BUSY
+    shown = name if re.fullmatch(r"[A-Za-z.]{1,64}", name) else f"HTTP {status}"
+    if 300 <= status < 400:
+        return (
+            errors.CONTENT,
+            "the address answers with a redirect, which is not followed",
+            "endpoint must be the service's own address",
+        )
+    if status >= 500:
+        return (errors.DOWN, f"AWS has a fault of its own ({shown})", "")
+    if status in (401, 403):
+        return (errors.FORBIDDEN, f"AWS refuses the request ({shown})", "")
+    return (errors.CONTENT, f"AWS answers with an error we do not know ({shown})", "")
+
+
+def _retry_after_s(headers: Mapping[str, object]) -> float | None:
+    text = str(headers.get("retry-after", ""))
+    return float(text) if re.fullmatch(r"[0-9]{1,5}", text) else None
+
+
+def _mapping(parent: Mapping[str, object], name: str) -> Mapping[str, object]:
+    found = parent.get(name)
+    return found if isinstance(found, Mapping) else {}
