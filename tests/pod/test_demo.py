@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from webhook.commands import demo as demo_command
 from webhook.commands import rehearsal
+from webhook.commands.story import Story
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,14 @@ def test_without_a_terminal_there_is_no_colour_and_no_long_line(demo):
     """What is piped is plain text of 100 columns."""
     assert "\x1b" not in demo.stdout
     assert max(map(len, demo.stdout.splitlines())) <= 100
+
+
+def test_a_value_in_an_output_fails_the_demo(capsys):
+    """The search decides the exit status, and does not repeat what it found."""
+    status = demo_command.searched(Story(), ["harmless", "so: c4n4ry!"], {"token": "c4n4ry"})
+
+    assert status == 1
+    assert "c4n4ry" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

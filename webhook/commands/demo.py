@@ -14,6 +14,7 @@ import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -51,15 +52,18 @@ def _command() -> int:
     story, launcher = Story(), _launcher()
     made = {name: secrets.token_urlsafe(18) for name in ("user", "password", "token", "licence")}
     made["password"] += "@/'\" $(HOME)"  # what passwords are made of, and what shells choke on
-    outputs = story.told
+    outputs: list[str] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="secret-injector-")))
         folder.chmod(0o700)
         sources = _store(story, made)
-        pod = yaml.safe_load((EXAMPLE / "pod.yaml").read_text())
+        manifest = (EXAMPLE / "pod.yaml").read_text()
+        pod = yaml.safe_load(manifest)
         objects = (EXAMPLE / "store.yaml").read_text()
 
         story.step("The webhook, over TLS, as the API server would call it")
+        story.line(f"   {EXAMPLE.relative_to(ROOT)}/pod.yaml asks for")
+        story.block("\n".join(line.strip() for line in manifest.splitlines() if "#{" in line))
         webhook = Webhook(folder, objects)
         stack.callback(lambda: outputs.append(webhook.stop()))
         body, ms = webhook.review(pod)
@@ -73,7 +77,7 @@ def _command() -> int:
         _refused(story, webhook, pod, outputs)
         outputs.append(webhook.stop())
         outputs.append(running.termination_log.read_text())
-    return _searched(story, outputs, made)
+    return searched(story, outputs, made)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -97,17 +101,24 @@ def _store(story: Story, made: Mapping[str, str]) -> dict[str, bytes]:
     """Make the stores; return what the kubelet would project of them."""
     story.step("Two stores: a file encrypted with age, and a Secret of the pod's namespace")
     identity = pyrage.x25519.Identity.generate()
-    values = {
-        "hello/db": {"user": made["user"], "password": made["password"]},
-        "hello/api": {"token": made["token"]},
+    stored = {
+        "hello/db": _first_version(user=made["user"], password=made["password"]),
+        "hello/api": _first_version(token=made["token"]),
     }
-    encrypted: bytes = pyrage.encrypt(json.dumps(values).encode(), [identity.to_public()])
-    story.done(f"{len(values)} secrets in {len(encrypted)} bytes for {identity.to_public()}")
+    content = json.dumps({"format": 1, "secrets": stored}).encode()
+    encrypted: bytes = pyrage.encrypt(content, [identity.to_public()], armored=True)
+    story.done(f"{len(stored)} secrets in {len(encrypted)} bytes for {identity.to_public()}")
     return {
         "configmaps/hello-values/values.age": encrypted,
         "secrets/hello-identity/identity": str(identity).encode(),
         "secrets/hello-licence/key": made["licence"].encode(),
     }
+
+
+def _first_version(**data: str) -> dict[str, Any]:
+    """Return a secret as the file of a local store has it: `injector/local_file.py`."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"versions": [{"version": 1, "created": created, "expires": None, "data": data}]}
 
 
 def _injected(story: Story, pod: dict[str, Any], body: bytes, ms: float) -> dict[str, Any]:
@@ -145,7 +156,7 @@ def _deliver(story: Story, pod: Pod, outputs: list[str]) -> None:
         raise rehearsal.failed(f"fetch ended with {done.returncode}", hint=done.stderr.strip())
     facts = json.loads(done.stderr.splitlines()[-1])
     story.done(
-        f"{facts['event']}: {facts['variables']} variables, {facts['files']} files"
+        f"{facts['event']}: {facts['variables']} variables and {facts['files']} file"
         f" from {facts['reads']} reads of {len(facts['stores'])} stores"
     )
 
@@ -174,7 +185,8 @@ def _application(
         if found.get(name) != expected[name]:
             raise rehearsal.failed("the application has something else", source=name)
         size = len(found[name].encode())
-        story.line(f"   {name:<32} {'•' * 8} {size:>3} bytes, as stored   ← {place}")
+        story.line(f"   {name:<32} {'•' * 8}  {size} bytes, as stored")
+        story.line(f"   {'':<32} from {place}", dim=True)
 
 
 def _provenance(injected: Mapping[str, Any]) -> dict[str, str]:
@@ -215,8 +227,10 @@ def _message(answer: Mapping[str, Any]) -> str:
     return str((answer.get("status") or {}).get("message", ""))
 
 
-def _searched(story: Story, outputs: Sequence[str], made: Mapping[str, str]) -> int:
-    story.step("Every patch, log, message and line above, searched for the values")
+def searched(story: Story, outputs: Sequence[str], made: Mapping[str, str]) -> int:
+    """Search, and return the exit status."""
+    story.step("Every answer, log and message, and all of the above, searched for the values")
+    outputs = [*outputs, "\n".join(story.told)]
     found = rehearsal.leaks(outputs, made.values())
     if found:
         story.line(f"   ✗ a value shows up in {found} of {len(outputs)} texts", fg="red")

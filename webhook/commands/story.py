@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from typing import Any
 
@@ -37,7 +38,9 @@ class Story:
     def block(self, text: str) -> None:
         """Repeat what a program said."""
         for line in text.splitlines():
-            self.line(f"   │ {line}")
+            indent = " " * (len(line) - len(line.lstrip()))
+            for part in textwrap.wrap(line, WIDTH - 5, subsequent_indent=indent) or [""]:
+                self.line(f"   │ {part}")
 
     def diff(self, text: str) -> None:
         """Show a diff in its usual colours."""
