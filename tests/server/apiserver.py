@@ -64,7 +64,8 @@ class ApiServer:
         key = f"{path}/{name}"
         kind = "MODIFIED" if key in self.objects else "ADDED"
         metadata = {"name": name, **fields.pop("metadata", {})}
-        await self._store(kind, path, key, {"metadata": metadata, **fields})
+        item = json.loads(json.dumps({"metadata": metadata, **fields}))  # no part is shared
+        await self._store(kind, path, key, item)
 
     async def delete(self, path, name):
         """Delete an object."""
@@ -202,5 +203,5 @@ def decoded(text):
 async def until(claim, limit_s=5):
     """Wait until the claim holds; fail when it does not in time."""
     async with asyncio.timeout(limit_s):
-        while not claim():
+        while not claim():  # noqa: ASYNC110  # what is awaited belongs to others
             await asyncio.sleep(0.005)

@@ -287,7 +287,7 @@ async def test_of_nodes_and_namespaces_only_what_is_needed_is_asked_for():
 
 
 async def test_a_heartbeat_of_a_node_makes_no_new_snapshot():
-    """A change that decisions do not read keeps the snapshot, and all that was worked out from it."""
+    """A change that decisions do not read keeps the snapshot and all worked out from it."""
     status = {"nodeInfo": {"kubeletVersion": "v1.37.2"}}
 
     async def prepare(server):
