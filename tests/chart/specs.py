@@ -21,6 +21,22 @@ _VAULT = {
     "caBundle": _CA_BUNDLE,
     "tlsServerName": "vault.internal",
 }
+_AWS = {
+    "region": "eu-central-1",
+    "endpoint": "https://vpce.example.org",
+    "stsEndpoint": "https://sts.example.org",
+    "fallbacks": [
+        {
+            "region": "eu-west-1",
+            "endpoint": "https://vpce-1.example.org",
+            "stsEndpoint": "https://sts-1.example.org",
+        }
+    ],
+    "fips": False,
+    "caBundle": _CA_BUNDLE,
+    "roleArn": "arn:aws:iam::123456789012:role/shared",
+    "externalId": "shop-7",
+}
 _SELECTOR = {
     "matchLabels": {"stage": "prod"},
     "matchExpressions": [
@@ -47,6 +63,23 @@ STORES = (
             "auth": {"token": {"token": _SECRET, "wrapped": True}},
         }
     },
+    *(
+        {kind: {**_AWS, "auth": auth}}
+        for kind in ("awsSecretsManager", "awsParameterStore")
+        for auth in (
+            {"webIdentity": {"roleArn": "arn:aws:iam::123456789012:role/{namespace}-app"}},
+            {"podIdentity": {}},
+            {
+                "keys": {
+                    "accessKeyId": _SECRET,
+                    "secretAccessKey": _SECRET,
+                    "sessionToken": _SECRET,
+                }
+            },
+            {"keys": {"accessKeyId": _CONFIG_MAP, "secretAccessKey": _SECRET}},
+        )
+    ),
+    {"awsSecretsManager": {"region": "us-gov-west-1", "fips": True, "auth": {"podIdentity": {}}}},
     {
         "azureKeyVault": {
             "address": "https://shop.vault.azure.cn",

@@ -4,17 +4,19 @@ import json
 
 import pytest
 import yaml
+
 from tests.chart.manifests import CHART
 from tests.e2e.testbed.process import CommandFailedError
 
 NAMESPACE = "injector-system"
+DIGEST = "sha256:" + "a" * 64
 CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
 EVERYTHING = {
     "replicaCount": 3,
     "commonLabels": {"team": "platform"},
     "global": {"imageRegistry": "mirror.example.org", "imagePullSecrets": ["a", {"name": "b"}]},
-    "image": {"digest": "sha256:" + "0" * 64},
+    "image": {"digest": DIGEST},
     "webhook": {
         "hostNetwork": True,
         "objectSelector": {"matchLabels": {"x": "y"}},
@@ -171,17 +173,17 @@ def test_secret_is_made_empty(render):
     [
         ({}, {}, "secret-injector:0.1.0", "secret-injector:0.1.0"),
         ({"tag": "2"}, {}, "secret-injector:2", "secret-injector:2"),
-        ({"registry": "r.io", "tag": "2"}, {"tag": "3"}, "r.io/secret-injector:2", "r.io/secret-injector:3"),
         (
-            {"digest": "sha256:" + "a" * 64},
-            {},
-            "secret-injector@sha256:" + "a" * 64,
-            "secret-injector@sha256:" + "a" * 64,
+            {"registry": "r.io"},
+            {"tag": "3"},
+            "r.io/secret-injector:0.1.0",
+            "r.io/secret-injector:3",
         ),
-        ({"digest": "sha256:" + "a" * 64}, {"tag": "3"}, "secret-injector@sha256:" + "a" * 64, "secret-injector:3"),
+        ({"digest": DIGEST}, {}, f"secret-injector@{DIGEST}", f"secret-injector@{DIGEST}"),
+        ({"digest": DIGEST}, {"tag": "3"}, f"secret-injector@{DIGEST}", "secret-injector:3"),
         ({"tag": "2"}, {"repository": "fetch"}, "secret-injector:2", "fetch:2"),
     ],
-)  # fmt: skip
+)
 def test_injected_image_follows_the_own_one(render, image, injected, own_image, pod_image):
     """What is injected is the webhook's image, part by part replaced; a digest wins over a tag."""
     objects = render({"image": image, "injected": {"image": injected}})
@@ -240,7 +242,10 @@ def test_test_pod_needs_a_namespace_that_is_served(render):
         ({"certs": {"issuerRef": {"name": "x"}}}, "certs.issuerRef is for certs.mode cert-manager"),
         ({"serviceAccount": {"create": False}}, "name an account in serviceAccount.name"),
         ({"rbac": {"create": False}}, "name the account that you gave the rights to"),
-        ({"podDisruptionBudget": {"maxUnavailable": 1}}, "minAvailable or maxUnavailable, not both"),
+        (
+            {"podDisruptionBudget": {"maxUnavailable": 1}},
+            "minAvailable or maxUnavailable, not both",
+        ),
         (
             {"metrics": {"enabled": False, "podMonitor": {"enabled": True}}},
             "nothing can be monitored",
