@@ -66,18 +66,21 @@ def fetch(
     sources_dir: Path | None,
     deadline: Deadline,
     *,
+    secrets_dir: Path | None = None,
     open_session: Open = providers.open_session,
     chance: Chance = Chance(),
 ) -> Fetched:
     """Return an answer for every read, at the deadline at the latest.
 
-    `sources_dir` is where the projected sources are mounted, None on a laptop. Raises Refused for a
-    store definition that is wrong; never for what a store answers.
+    `sources_dir` is where the projected sources are mounted, `secrets_dir` where whole Secrets are;
+    both are None on a laptop. Raises Refused for a store definition that is wrong; never for what a
+    store answers.
     """
     access = Access(
         namespace=p.namespace,
         service_account=p.service_account,
         sources_dir=sources_dir,
+        secrets_dir=secrets_dir,
         deadline=deadline,
     )
     visits = []

@@ -28,6 +28,9 @@ class FetchSettings:
     sources_dir: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     """Projected tokens, keys and files that stores need."""
 
+    secrets_dir: Path = Path("/secret-injector/secrets")
+    """Secrets that are read whole, each a folder."""
+
     launcher: Path = Path("/usr/local/lib/secret-injector/launcher")
     """The static binary to hand to containers."""
 
@@ -47,7 +50,14 @@ def fetch_settings(environ: Mapping[str, str]) -> FetchSettings:
         raise Refused([Problem(code=errors.ARGUMENT, what=what, hint=hint)])
     paths = {
         name: Path(environ[PREFIX + name.upper()])
-        for name in ("volume_dir", "env_dir", "sources_dir", "launcher", "termination_log")
+        for name in (
+            "volume_dir",
+            "env_dir",
+            "sources_dir",
+            "secrets_dir",
+            "launcher",
+            "termination_log",
+        )
         if environ.get(PREFIX + name.upper())
     }
     return FetchSettings(plan=plan, pod_name=environ.get("POD_NAME", ""), **paths)

@@ -60,7 +60,8 @@ def _run(chosen: FetchSettings, log: Log) -> None:
     p = plan_codec.decode(chosen.plan)
     volumes = Volumes(volume=chosen.volume_dir, env=chosen.env_dir, launcher=chosen.launcher)
 
-    fetched = fetch(p, chosen.sources_dir, Deadline.after(p.deadline_s))
+    deadline = Deadline.after(p.deadline_s)
+    fetched = fetch(p, chosen.sources_dir, deadline, secrets_dir=chosen.secrets_dir)
     fetched_s = time.monotonic()
     rendered = render(p, fetched.answers, today=time.strftime("%Y-%m-%d", time.gmtime()))
     rendered_s = time.monotonic()

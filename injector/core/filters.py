@@ -89,6 +89,29 @@ def _lines(value: Text) -> Text:
         raise FilterError("an entry has half a surrogate pair, which is no character") from None
 
 
+def _docker_auth(value: Text) -> tuple[str, str, str]:
+    """Return registry, user and password of a docker config (kubernetes.io/dockerconfigjson)."""
+    try:
+        config = secret.parse_json(value.data)
+    except NotJson as error:
+        raise FilterError(f"the value is no docker config: {error}") from None
+    auths = config.get("auths") if isinstance(config, dict) else None
+    if not isinstance(auths, dict) or len(auths) != 1:
+        raise FilterError("the docker config must name exactly one registry under auths")
+    [(registry, entry)] = auths.items()
+    fields = entry if isinstance(entry, dict) else {}
+    user, password = fields.get("username"), fields.get("password")
+    if isinstance(fields.get("auth"), str) and not (user and password):
+        try:
+            pair = base64.b64decode(str(fields["auth"]), validate=True).decode()
+        except ValueError:
+            raise FilterError("the docker config's auth is not base64 of user:password") from None
+        user, _, password = pair.partition(":")
+    if not isinstance(user, str) or not isinstance(password, str):
+        raise FilterError("the docker config has no user and password")
+    return registry, user, password
+
+
 def _utf8(data: bytes) -> str:
     try:
         return data.decode()
@@ -103,4 +126,7 @@ _FILTERS: dict[str, Callable[[Text], Text]] = {
     "urlencode": _urlencode,
     "trim": _trim,
     "lines": _lines,
+    "dockerregistry": lambda value: Text(data=_docker_auth(value)[0].encode()),
+    "dockerusername": lambda value: Text(data=_docker_auth(value)[1].encode()),
+    "dockerpassword": lambda value: Text(data=_docker_auth(value)[2].encode()),
 }

@@ -30,7 +30,7 @@ from injector.core.plan import (
     Rule,
     Use,
 )
-from injector.core.reference import FILTERS, Filter
+from injector.core.reference import FILTERS, PRESET_FILTERS, Filter
 
 T = TypeVar("T")
 
@@ -190,7 +190,7 @@ def _filter_from(step: object) -> Filter:
     if not isinstance(step, list) or not step or not all(isinstance(word, str) for word in step):
         raise _NotAPlanError("a filter is not a list of texts")
     name, *args = step
-    least, most = FILTERS.get(name, (1, 0))
+    least, most = (0, 0) if name in PRESET_FILTERS else FILTERS.get(name, (1, 0))
     if not least <= len(args) <= most:
         raise _NotAPlanError("a filter is unknown or has the wrong arguments")
     return Filter(name=name, args=tuple(args))

@@ -28,6 +28,9 @@ FILTERS = {
 }
 """Filter name → the least and the most arguments it takes."""
 
+PRESET_FILTERS = ("dockerregistry", "dockerusername", "dockerpassword")
+"""Filters that only presets write: a docker config names its registry in a key, which no field can."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentKey:

@@ -27,13 +27,14 @@ from injector.deadline import Deadline
 class Access:
     """Who we are and how long we may take: handed to a provider when its session opens.
 
-    `sources_dir` is where the projected sources are mounted (None on a laptop); `deadline` is shared
-    by everything the run does.
+    `sources_dir` is where the projected sources are mounted, `secrets_dir` where Secrets are that
+    are mounted whole (both None on a laptop); `deadline` is shared by everything the run does.
     """
 
     namespace: str
     service_account: str
     sources_dir: Path | None
+    secrets_dir: Path | None = None
     deadline: Deadline
 
     def read_source(self, source: Source | LocalFile) -> bytes:
@@ -69,6 +70,10 @@ class Session(Protocol):
 
 _MODULES = {
     "vault": "injector.providers.vault",
+    "azureKeyVault": "injector.providers.azure",
+    "gcpSecretManager": "injector.providers.gcp",
+    "awsSecretsManager": "injector.providers.aws",
+    "awsParameterStore": "injector.providers.aws",
     "local": "injector.providers.local",
     "k8s": "injector.providers.kubernetes",
 }

@@ -1,7 +1,8 @@
 """The Secrets of the pod's own namespace, as the kubelet mounted them for us: no API, no RBAC.
 
-Each Secret is a folder `secrets/NAME` with a file per key; only the keys that the plan names are
-there. The kubelet leaves out what does not exist (the sources are optional), so that we can say so.
+Each Secret is a folder with a file per key: `secrets/NAME` of the sources has the keys that the plan
+names, a Secret that is read whole is mounted on its own. The kubelet leaves out what does not exist
+(the mounts are optional), so that we can say so.
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ def open_session(store: Store, access: Access) -> KubernetesSession:
         what = "Secrets can be read in a pod only"
         hint = "map the store k8s to local or dotenv on a laptop"
         raise LoginFailed(Failure(code=errors.NOT_SUPPORTED, what=what, hint=hint))
-    return KubernetesSession(access.sources_dir / "secrets", access.namespace)
+    folders = [access.sources_dir / "secrets"]
+    if access.secrets_dir is not None:
+        folders.insert(0, access.secrets_dir)
+    return KubernetesSession(folders, access.namespace)
 
 
 class KubernetesSession:
     """See `providers.Session`."""
 
-    def __init__(self, folder: Path, namespace: str) -> None:
-        """Look at the Secrets below a folder."""
-        self._folder, self._namespace = folder, namespace
+    def __init__(self, folders: Sequence[Path], namespace: str) -> None:
+        """Look for Secrets in the folders, the first one that has it wins."""
+        self._folders, self._namespace = folders, namespace
         self.identity = f"the pod in namespace {namespace}"
 
     def read(self, reads: Sequence[Read], deadline: Deadline) -> Mapping[Read, Secret | Failure]:
@@ -48,14 +52,13 @@ class KubernetesSession:
         size = 0
         try:
             # The kubelet's own entries start with two dots; no key of a Secret does.
-            for path in sorted((self._folder / name).iterdir()):
+            folder = next((f / name for f in self._folders if (f / name).is_dir()), None)
+            for path in sorted(folder.iterdir()) if folder is not None else ():
                 if path.name.startswith(".."):
                     continue
                 data = path.read_bytes()
                 size += len(data)
                 found[path.name] = _text_or_bytes(data)
-        except FileNotFoundError:
-            found = {}
         except OSError as error:
             return Failure(code=errors.DOWN, what=f"the mounted Secret: {error.strerror}".lower())
         if not found:

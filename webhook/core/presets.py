@@ -79,7 +79,6 @@ def _postgres(fields: Fields, source: StoreRead | None) -> dict[str, Value]:
 
 
 def _registry(fields: Fields, source: StoreRead | None) -> dict[str, Value]:
-    # A docker config names its registry in a key; `*` in our own pointers is "the only entry there".
     url = fields.optional("url")
     if source is None:
         return {}
@@ -87,7 +86,7 @@ def _registry(fields: Fields, source: StoreRead | None) -> dict[str, Value]:
         config = reference.StoreRead(
             store=source.store, path=source.path, field=".dockerconfigjson"
         )
-        user, password, host = (_first_auth(config, name) for name in ("username", "password", ""))
+        user, password, host = (_first_auth(config, name) for name in ("username", "password", "registry"))
     else:
         user, password, host = (_pick(source, name) for name in ("username", "password", "url"))
     return {
@@ -98,8 +97,7 @@ def _registry(fields: Fields, source: StoreRead | None) -> dict[str, Value]:
 
 
 def _first_auth(config: StoreRead, name: str) -> Expression:
-    arguments = (name,) if name else ()
-    return Expression(reference=config, filters=(Filter(name="dockerauth", args=arguments),))
+    return Expression(reference=config, filters=(Filter(name=f"docker{name}"),))
 
 
 def _source(fields: Fields) -> StoreRead | None:
