@@ -125,7 +125,8 @@ def _injected(story: Story, pod: dict[str, Any], body: bytes, ms: float) -> dict
     """Return the pod with the patch that the answer carries, and show what it changes."""
     answer = json.loads(body)["response"]
     if not answer["allowed"] or "patch" not in answer:
-        raise rehearsal.failed("the webhook did not inject", hint=_message(answer))
+        story.block(_message(answer))
+        raise rehearsal.failed("the webhook did not inject", hint="its answer stands above")
     operations = json.loads(base64.b64decode(answer["patch"]))
     injected = jsonpatch.apply(copy.deepcopy(pod), operations)
     story.done(f"answered in {ms:.0f} ms with {len(operations)} operations")
@@ -153,7 +154,8 @@ def _deliver(story: Story, pod: Pod, outputs: list[str]) -> None:
     done = pod.fetch()
     outputs += [done.stdout, done.stderr]
     if done.returncode:
-        raise rehearsal.failed(f"fetch ended with {done.returncode}", hint=done.stderr.strip())
+        story.block(done.stderr)
+        raise rehearsal.failed(f"fetch ended with {done.returncode}", hint="its log stands above")
     facts = json.loads(done.stderr.splitlines()[-1])
     story.done(
         f"{facts['event']}: {facts['variables']} variables and {facts['files']} file"
