@@ -112,7 +112,7 @@ class HttpSession:
     ) -> Answer:
         """Return the answer to one request below the address; raises Unanswered.
 
-        The path of `url` is sent as it is; `params` hold plain words only; `data` is sent as a form.
+        The path of `url` is sent as it is; `params` hold plain words only; `data` is a form's.
         """
         del unused  # hvac passes on what it would tell requests about TLS, proxies and redirects
         target = url.removeprefix(f"{self._address.scheme}://").partition("/")[2]

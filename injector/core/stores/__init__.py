@@ -17,7 +17,7 @@ from typing import Protocol
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from injector.core.fields import Fields
-from injector.core.stores import kubernetes, local, vault
+from injector.core.stores import aws, azure, gcp, kubernetes, local, vault
 from injector.core.stores.source import Source
 
 BUILT_IN = "k8s"
@@ -67,6 +67,10 @@ Parser = Callable[..., Spec]
 
 PROVIDERS: Mapping[str, Parser] = {
     "vault": vault.parse,
+    "awsSecretsManager": aws.parse_secrets_manager,
+    "awsParameterStore": aws.parse_parameter_store,
+    "azureKeyVault": azure.parse,
+    "gcpSecretManager": gcp.parse,
     "local": local.parse,
     "k8s": kubernetes.parse,
 }

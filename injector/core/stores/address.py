@@ -33,9 +33,14 @@ class Address:
         return f"{self.scheme}://{host}:{self.port}{self.base}"
 
 
-def take(fields: Fields, name: str) -> Address:
+def take(fields: Fields, name: str, *, default: str | None = None) -> Address:
     """Take an address; plain http is for loopback only. A wrong one is a problem and reads as loopback."""
-    text = fields.text(name, form="an address such as https://vault.example.org:8200", longest=512)
+    text = fields.text(
+        name,
+        default=default,
+        form="an address such as https://vault.example.org:8200",
+        longest=512,
+    )
     nowhere = Address(scheme="https", host="127.0.0.1", port=1, base="")
     if not text:
         return nowhere
@@ -55,6 +60,21 @@ def take(fields: Fields, name: str) -> Address:
         fields.problem(name, "has a port above 65535")
         return nowhere
     return Address(scheme=found["scheme"], host=host.strip("[]"), port=port, base=found["base"])
+
+
+def take_ca_bundle(fields: Fields) -> str | None:
+    """Take the PEM certificates that a store's own is checked against; None is the image's bundle."""
+    return fields.optional(
+        "caBundle",
+        pattern=r"(?s)\s*-----BEGIN CERTIFICATE-----.+",
+        form="PEM certificates",
+        longest=65_536,
+    )
+
+
+def is_loopback(address: Address) -> bool:
+    """Say whether the address is of the machine itself: an emulator, or a proxy in the same pod."""
+    return address.host.startswith(("127.", "localhost")) or address.host == "::1"
 
 
 def host_problem(host: str) -> str | None:

@@ -1,0 +1,143 @@
+"""The definition of an Azure Key Vault store."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from injector.core.fields import Fields
+from injector.core.stores import address, source
+from injector.core.stores.address import Address
+from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
+
+PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
+PUBLIC_SUFFIX = "vault.azure.net"
+TOKEN_AUDIENCE = "api://AzureADTokenExchange"
+
+_UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_TENANT = rf"{_UUID}|[A-Za-z0-9](?:[-A-Za-z0-9.]{{0,251}}[A-Za-z0-9])?"
+_NAME = r"[0-9A-Za-z-]{1,127}"
+_CERTIFICATE = re.compile(rf"certificates/(?P<name>{_NAME})(?:/(?P<part>key|chain))?")
+_VERSION = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederatedLogin:
+    """Exchange the pod's ServiceAccount token for one of an application or a managed identity."""
+
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSecretLogin:
+    """Log in as an application with a secret of its own."""
+
+    client_id: str
+    client_secret: SecretSource | ConfigMapSource | LocalFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureKeyVault:
+    """A key vault and the Entra tenant that guards it.
+
+    `suffix` is the DNS suffix of the cloud's vaults: tokens are asked for it, and go to hosts under
+    it alone. `ca_bundle` is PEM text for both servers, None is the image's own bundle.
+    """
+
+    address: Address
+    suffix: str
+    authority: Address
+    tenant_id: str
+    ca_bundle: str | None
+    allow_expired: bool
+    login: FederatedLogin | ClientSecretLogin
+
+    def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
+        """Return the token or the credential that the login needs."""
+        proof = self.proof(store, audience)
+        return () if isinstance(proof, LocalFile) else (proof,)
+
+    def proof(self, store: str, audience: str | None) -> Source | LocalFile:
+        """Return where the token or the client secret is."""
+        match self.login:
+            case FederatedLogin():
+                return source.token(store, audience or TOKEN_AUDIENCE)
+            case ClientSecretLogin(client_secret=ref):
+                return ref
+
+    def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
+        """A path is NAME or certificates/NAME[/key|/chain]; versions are 32 hexadecimal digits."""
+        is_secret = re.fullmatch(_NAME, path) is not None
+        if not is_secret and not _CERTIFICATE.fullmatch(path):
+            return "a Key Vault path is NAME, certificates/NAME, or that with /key or /chain"
+        if field is not None and not is_secret:
+            return "a certificate is PEM text without fields; /key and /chain are its parts"
+        if version is not None and not _VERSION.fullmatch(version):
+            return "a Key Vault version is the 32 hexadecimal digits at the end of its identifier"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A path, taken apart: `part` is None for a plain secret, "" for a whole certificate."""
+
+    name: str
+    part: str | None
+
+
+def place(path: str) -> Place:
+    """Return what a path that `path_problem` has passed means.
+
+    Key Vault keeps a certificate with its private key as the secret of the same name.
+    """
+    found = _CERTIFICATE.fullmatch(path)
+    return (
+        Place(name=found["name"], part=found["part"] or "")
+        if found
+        else Place(name=path, part=None)
+    )
+
+
+def parse(fields: Fields, *, in_cluster: bool) -> AzureKeyVault:
+    """Return the definition; problems go to the fields."""
+    parsed = AzureKeyVault(
+        address=address.take(fields, "address"),
+        suffix=fields.text(
+            "vaultSuffix",
+            default=PUBLIC_SUFFIX,
+            pattern=r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?",
+            form="the DNS suffix of a cloud's vaults, such as vault.azure.cn",
+        ),
+        authority=address.take(fields, "authorityHost", default=PUBLIC_AUTHORITY),
+        tenant_id=fields.text("tenantId", pattern=_TENANT, form="a tenant's id or domain"),
+        ca_bundle=address.take_ca_bundle(fields),
+        allow_expired=fields.flag("allowExpired", default=False),
+        login=_login(fields.child("auth"), in_cluster=in_cluster),
+    )
+    host = parsed.address.host
+    if not address.is_loopback(parsed.address) and not f".{host}".endswith(f".{parsed.suffix}"):
+        fields.problem(
+            "address",
+            f'must be a host under "{parsed.suffix}": the login is for vaults there',
+            "a vault of another cloud also needs its vaultSuffix and authorityHost",
+        )
+    fields.finish()
+    return parsed
+
+
+def _login(auth: Fields, *, in_cluster: bool) -> FederatedLogin | ClientSecretLogin:
+    method = auth.one_of(("workloadIdentity", "clientSecret"))
+    login: FederatedLogin | ClientSecretLogin = FederatedLogin(client_id="")
+    if method is not None:
+        child = auth.child(method)
+        client_id = child.text("clientId", pattern=_UUID, form="the id of an application")
+        login = FederatedLogin(client_id=client_id)
+        if method == "clientSecret":
+            client_secret = source.take(child, "secret", in_cluster=in_cluster)
+            if isinstance(client_secret, ConfigMapSource):
+                child.problem("secret", "must come from a Secret: a ConfigMap is no place for it")
+            if client_secret is not None:
+                login = ClientSecretLogin(client_id=client_id, client_secret=client_secret)
+        child.finish()
+    auth.finish()
+    return login
