@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,12 @@ from tests.e2e.testbed.external import ExternalCluster
 from tests.e2e.testbed.helm import Helm
 from tests.e2e.testbed.images import compile_static
 from tests.e2e.testbed.local import LocalCluster
+from tests.e2e.testbed.pki import pem_of_jwk
 from tests.e2e.testbed.space import Space
 from tests.e2e.testbed.vault import Vault
 
 _VAULT_NAMESPACE = "vault"
+_KEPT_RUNS = 5
 _failed = pytest.StashKey[bool]()
 _kept = pytest.StashKey[Path]()
 
@@ -89,15 +91,17 @@ def vault(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     if isinstance(cluster, LocalCluster):
         space = cluster.space
         server = Vault(space.state / "vault", cluster.node_ip, logs=space.logs, enter=space.enter)
-        keys = [cluster.control_plane.service_account_keys[1].read_text()]
     else:
         folder = tmp_path_factory.mktemp("vault")
-        server, keys = Vault(folder, cluster.node_ip, logs=folder), []
+        server = Vault(folder, cluster.node_ip, logs=folder)
     try:
         server.start()
-        reviewer = _make_reviewer(cluster)
+        jwks = cluster.api.request("GET", "/openid/v1/jwks", accept="*/*").json()
         server.trust_cluster(
-            server=cluster.server, ca_pem=cluster.ca_pem, reviewer=reviewer, keys=keys
+            server=cluster.server,
+            ca_pem=cluster.ca_pem,
+            reviewer=_make_reviewer(cluster),
+            keys=[pem_of_jwk(key) for key in jwks["keys"]],
         )
         yield server
     finally:
@@ -141,7 +145,12 @@ def _make_reviewer(cluster: Cluster) -> str:
 
 
 def _keep(space: Space) -> Path:
-    """Copy the logs and the audit log to a folder that outlives the run, and return it."""
+    """Copy the logs and the audit log to a folder that outlives the run, and return it.
+
+    The folders of the last few failed runs are kept.
+    """
+    for older in sorted(cache.logs_dir().glob("*"))[:-_KEPT_RUNS]:
+        shutil.rmtree(older)
     folder = cache.logs_dir() / f"{time.strftime('%Y%m%d-%H%M%S')}-{space.name}"
     shutil.copytree(space.logs, folder, symlinks=True)
     audit = space.state / "audit.log"
@@ -153,7 +162,7 @@ def _keep(space: Space) -> Path:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
-) -> Iterator[None]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Remember that a test failed."""
     report = yield
     if report.failed:

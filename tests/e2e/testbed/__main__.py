@@ -3,6 +3,7 @@
 `image` builds on the image that the variable BASE names, else on the public base, else on Debian.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -46,7 +47,10 @@ def main(command: str) -> int:
                 cluster.load_image(product.build_image(say))
                 say(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.env['PATH']}")
                 say("Ctrl-C ends the cluster")
-                signal.sigwait({signal.SIGINT, signal.SIGTERM})
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.default_int_handler)
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.pause()
         case _:
             say("usage: python -m tests.e2e.testbed build | image | images | up")
             return 2

@@ -1,12 +1,14 @@
 """Certificate authorities of one run, with keys on P-256."""
 
+import base64
 import datetime as dt
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _PEM = serialization.Encoding.PEM
@@ -101,6 +103,21 @@ class Authority:
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
         path.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(_PEM))
+
+
+def pem_of_jwk(jwk: Mapping[str, str]) -> str:
+    """Return a public key of a JSON Web Key Set (RFC 7517) as PEM; RSA and P-256 are known."""
+    numbers = {
+        name: int.from_bytes(base64.urlsafe_b64decode(jwk[name] + "=="), "big")
+        for name in ("n", "e", "x", "y")
+        if name in jwk
+    }
+    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+    if jwk["kty"] == "RSA":
+        key = rsa.RSAPublicNumbers(numbers["e"], numbers["n"]).public_key()
+    else:
+        key = ec.EllipticCurvePublicNumbers(numbers["x"], numbers["y"], ec.SECP256R1()).public_key()
+    return key.public_bytes(_PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def _host(host: str) -> x509.GeneralName:

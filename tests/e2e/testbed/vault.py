@@ -219,9 +219,8 @@ class Vault:
         }
         self.request("POST", "sys/auth/kubernetes", {"type": "kubernetes"})
         self.request("POST", "auth/kubernetes/config", review)
-        if keys:
-            self.request("POST", "sys/auth/jwt", {"type": "jwt"})
-            self.request("POST", "auth/jwt/config", {"jwt_validation_pubkeys": list(keys)})
+        self.request("POST", "sys/auth/jwt", {"type": "jwt"})
+        self.request("POST", "auth/jwt/config", {"jwt_validation_pubkeys": list(keys)})
 
     # --- inside ----------------------------------------------------------------------------
 
