@@ -7,6 +7,7 @@ without number, bodies that together fill the memory.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from aiohttp.web_protocol import RequestHandler
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 SWEEP_S = 0.5
+DRAIN_POLL_S = 0.02
 LINGER_S = 2.0
 """How long a refused body is still read, so that its sender hears the refusal and not a reset."""
 
@@ -87,6 +89,20 @@ class Server(web.Server):
                 since_s = connection.head_since_s if isinstance(connection, Connection) else None
                 if since_s is not None and since_s < limit_s:
                     connection.force_close()
+
+    async def drain(self, limit_s: float) -> None:
+        """Let requests that have begun come to their answer, close the rest; then close all.
+
+        To be called when nobody listens any more and every answer closes its connection.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while self._connections:
+                    for connection in self.connections:
+                        if isinstance(connection, Connection) and connection.head_since_s is None:
+                            connection.force_close()
+                    await asyncio.sleep(DRAIN_POLL_S)
+        await self.shutdown(DRAIN_POLL_S)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.in_flight += 1

@@ -41,8 +41,8 @@ log = structlog.get_logger()
 
 RESTART_S = 2.0
 """Pause before a part that failed by a fault of our own is started again."""
-CLOSE_S = 5.0
-"""Time for the last answers when the grace is over."""
+CLOSE_S = 1.0
+"""Time for the last answers when the grace is over, beyond what a request may take to arrive."""
 
 Part = Callable[[], Awaitable[None]]
 
@@ -118,8 +118,7 @@ async def serve(chosen: Settings) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.get(), chosen.drain_grace_s)
         listeners[0][0].close()
-        server.pre_shutdown()
-        await server.shutdown(CLOSE_S)
+        await server.drain(chosen.request_timeout_s + CLOSE_S)
         for listener, _ in listeners[1:]:
             listener.close()
         for task in tasks:

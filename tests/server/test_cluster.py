@@ -276,7 +276,7 @@ async def test_of_nodes_and_namespaces_only_what_is_needed_is_asked_for():
         )
 
     async with following(*RESOURCES[:2], before=prepare) as follower:
-        await until(lambda: follower.cluster.unsynced == ())
+        await until(lambda: len(follower.server.watches) == 2)
         catalog = follower.cluster.catalog
 
     assert catalog.labels_of("shop") == {"kubernetes.io/metadata.name": "shop", "team": "a"}
