@@ -1,14 +1,15 @@
 """A pod that already carries our parts: the second round of admission, or a forgery.
 
-The API server may ask again after other webhooks changed the pod, and a person may create a pod from
-one that was injected. A marker would prove nothing, since tenants can write it. So the parts are
-taken out again, the decision is made anew, and what is there must cover what we would add.
+The API server may ask again after other webhooks changed the pod, and a person may create a pod
+from one that was injected. A marker would prove nothing, since tenants can write it. So the parts
+are taken out again, the decision is made anew, and what is there must cover what we would add.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from injector.core import plan_codec
@@ -16,6 +17,14 @@ from injector.core.errors import Refused
 from injector.core.plan import Plan
 from webhook.core import patch
 from webhook.core import pod as pods
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """A pod as it was before our parts, and the plan that it carried."""
+
+    pod: dict[str, Any]
+    plan: Plan
 
 
 def carries_parts(pod: Mapping[str, Any]) -> bool:
@@ -26,7 +35,7 @@ def carries_parts(pod: Mapping[str, Any]) -> bool:
     )
 
 
-def before(pod: Mapping[str, Any]) -> dict[str, Any] | None:
+def before(pod: Mapping[str, Any]) -> Undone | None:
     """Return the pod as it was before our parts, or None when the parts are not of our making."""
     plan = _plan(pod)
     if plan is None:
@@ -44,7 +53,7 @@ def before(pod: Mapping[str, Any]) -> dict[str, Any] | None:
         for container in pods.containers(found):
             if container.name == part.name:
                 _undo(container, texts)
-    return found
+    return Undone(pod=found, plan=plan)
 
 
 def covers(there: object, wanted: object) -> bool:
@@ -55,8 +64,7 @@ def covers(there: object, wanted: object) -> bool:
     """
     if isinstance(wanted, Mapping):
         return isinstance(there, Mapping) and all(
-            _same_image(there.get(k), v) if k == "image" else covers(there.get(k), v)
-            for k, v in wanted.items()
+            _is_kept(name, there.get(name), value) for name, value in wanted.items()
         )
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         if not isinstance(there, Sequence) or isinstance(there, str):
@@ -71,6 +79,14 @@ def covers(there: object, wanted: object) -> bool:
             covers(a, b) for a, b in zip(there, wanted, strict=True)
         )
     return there == wanted
+
+
+def _is_kept(name: str, there: object, wanted: Any) -> bool:
+    if name == "image":
+        return _same_image(there, wanted)
+    if name == "supplementalGroups":
+        return isinstance(there, Sequence) and set(wanted) <= set(there)
+    return covers(there, wanted)
 
 
 def _is_same_entry(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -16,12 +16,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from injector.core import errors, reference
 from injector.core.errors import Problem
 from webhook.core import yamltext
-from webhook.core.definitions import Definitions, Reader
+from webhook.core.definitions import MAX_PROBLEMS, Definitions, Reader
 
 PREFIX = "secret-injector.io/"
 INJECT = PREFIX + "inject"
@@ -29,8 +28,17 @@ FILES_PATH = "/run/secrets/injector"
 MODES = ("init", "sidecar", "parallel")
 ENV_MODES = ("auto", "launcher", "native")
 
+_MOUNT_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+")
 # Mounting over these would break the container or hide what it needs; the launcher has its own.
-_RESERVED_PATHS = ("/proc", "/sys", "/dev", "/etc", "/var/run/secrets", "/run/secret-injector")
+_RESERVED_PATHS = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/etc",
+    "/var/run/secrets",
+    "/run/secrets/kubernetes.io",
+    "/run/secret-injector",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +142,7 @@ def ours(annotations: Mapping[str, object]) -> dict[str, object]:
 
 def parse(found: Mapping[str, str]) -> tuple[Wish, tuple[Problem, ...]]:
     """Return what the annotations (names without prefix) ask for, and every problem in them."""
-    return _parse(tuple(sorted(found.items())))
-
-
-@lru_cache(maxsize=4096)
-def _parse(found: tuple[tuple[str, str], ...]) -> tuple[Wish, tuple[Problem, ...]]:
-    reader = _AnnotationReader(dict(found))
+    reader = _AnnotationReader(found)
     return reader.wish(), tuple(reader.problems)
 
 
@@ -150,6 +153,7 @@ class _AnnotationReader:
 
     def wish(self) -> Wish:
         self._unknown()
+        self._choice("inject", ("true", "false"))
         containers = self._containers()
         return Wish(
             service=self._match("service", reference.LABEL.pattern),
@@ -169,6 +173,8 @@ class _AnnotationReader:
 
     def _unknown(self) -> None:
         for name in self.found:
+            if len(self.problems) >= MAX_PROBLEMS:
+                return
             base, dot, container = name.partition(".")
             known = _BY_NAME.get(base)
             if known is None or (dot and not known.is_per_container):
@@ -243,17 +249,15 @@ class _AnnotationReader:
 
     def _files_path(self) -> str:
         text = self.found.get("files-path", FILES_PATH)
-        is_canonical = (
-            re.fullmatch(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+", text) and len(text) <= 512
-        )
-        if not is_canonical:
+        is_short = len(text) <= 512
+        if not is_short or not _MOUNT_PATH.fullmatch(text):
             self._form("files-path")
-        elif any(text == path or text.startswith(path + "/") for path in _RESERVED_PATHS):
-            self._problem(
-                errors.ANNOTATION_VALUE,
-                "files-path",
-                f'"{text}" lies where the system keeps its own files',
-            )
+        elif any(f"{text}/".startswith(f"{path}/") for path in _RESERVED_PATHS):
+            what = f'"{text}" lies where the system keeps its own files'
+            self._problem(errors.ANNOTATION_VALUE, "files-path", what)
+        elif any(path.startswith(f"{text}/") for path in _RESERVED_PATHS):
+            what = f'"{text}" would hide folders that the container needs'
+            self._problem(errors.ANNOTATION_VALUE, "files-path", what)
         else:
             return text
         return FILES_PATH

@@ -3,47 +3,64 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from injector.core import errors
+from injector.core import errors, reference
 from injector.core.errors import Problem
 from injector.core.plan import LAUNCHER, NATIVE
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish
 from webhook.core.definitions import Definitions, KeyDef, Reader
 from webhook.core.pod import Container
-from webhook.core.resolve import Asked, ContainerAsk
+from webhook.core.resolution import Asked, ContainerAsk
 
-_EXPANSION = re.compile(r"\$\$?\(")
+MAX_CONTAINERS = 128
+
+_EXPANSION = re.compile(r"\$\(")
+# `$$` is an escaped `$`: only an even number of them before `$(` leaves it an expansion.
+_EXPANDED = re.compile(r"(?<!\$)(?:\$\$)*\$\(([^)]+)\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """The containers that the wish serves, and those that only have references in their own env."""
+    """The names of the containers that service and shared annotations serve, and all concerned."""
 
-    served: tuple[Container, ...]
-    referring: tuple[Container, ...]
-
-    @property
-    def all(self) -> tuple[Container, ...]:
-        """Every container that may get something, in start order."""
-        return tuple(
-            sorted((*self.served, *self.referring), key=lambda c: (not c.is_init, c.pointer))
-        )
+    served: frozenset[str]
+    all: tuple[Container, ...]
+    """Every container that may get something, in start order."""
 
 
-def targets(pod: Mapping[str, Any], wish: Wish, problems: list[Problem]) -> Targets:
-    """Return the containers concerned; a container that is named and absent is a problem."""
-    known = {container.name: container for container in pods.containers(pod)}
+def targets(
+    pod: Mapping[str, Any],
+    wish: Wish,
+    problems: list[Problem],
+    *,
+    known_before: frozenset[str] | None = None,
+) -> Targets:
+    """Return the containers concerned; a container that is named and absent is a problem.
+
+    `known_before` are those that an earlier decision on this pod served: what another webhook added
+    since is not served by default.
+    """
+    every = pods.containers(pod)
+    if len(every) > MAX_CONTAINERS:
+        what = f"it has {len(every)} containers, the limit is {MAX_CONTAINERS}"
+        problems.append(Problem(code=errors.LIMIT, what=what))
+        return Targets(served=frozenset(), all=())
+    known = {container.name: container for container in every}
     wanted = wish.containers
     if wanted is None:
-        served = [c for c in known.values() if not c.is_init or c.name in wish.per_container]
+        served = {
+            c.name
+            for c in every
+            if not c.is_init and (known_before is None or c.name in known_before)
+        } | set(wish.per_container)
     else:
-        served = [known[name] for name in wanted if name in known]
-    for name in {*(wanted or ()), *wish.per_container} - set(known):
-        annotation = "containers" if name in (wanted or ()) else f"env.{name}"
+        served = set(wanted)
+    for name in sorted({*(wanted or ()), *wish.per_container} - set(known)):
+        annotation = "containers" if name in (wanted or ()) else f"env.{name} or files.{name}"
         problems.append(
             Problem(
                 code=errors.CONTAINER_UNKNOWN,
@@ -52,21 +69,20 @@ def targets(pod: Mapping[str, Any], wish: Wish, problems: list[Problem]) -> Targ
                 hint=errors.did_you_mean(name, known) or "containers there: " + ", ".join(known),
             )
         )
-    names = {container.name for container in served}
-    referring = [
-        c for c in known.values() if c.name not in names and any(map(_is_reference, c.env))
-    ]
-    return Targets(served=tuple(served), referring=tuple(referring))
+    concerned = served | set(wish.per_container)
+    return Targets(
+        served=frozenset(served),
+        all=tuple(c for c in every if c.name in concerned or any(map(_is_reference, c.env))),
+    )
 
 
 def asked(
     namespace: str, pod: Mapping[str, Any], wish: Wish, found: Targets, problems: list[Problem]
 ) -> Asked:
     """Return what is asked for, container by container."""
-    served = {container.name for container in found.served}
     asks = []
     for container in found.all:
-        is_target = container.name in served
+        is_target = container.name in found.served
         definitions: tuple[Definitions, ...] = (wish.shared,) if is_target else ()
         if container.name in wish.per_container:
             definitions += (wish.per_container[container.name],)
@@ -129,47 +145,31 @@ def exposed(container: Container, names: frozenset[str], mode: str) -> list[Prob
     """Return a problem for each place where `$(NAME)` would show a value, or stay unexpanded.
 
     The kubelet expands `$(NAME)` in command, args and subPathExpr: that would put the value in argv
-    or in a path on the node. With the launcher it knows no value, so an env entry would keep the text.
+    or in a path on the node. With the launcher it knows no value: an env entry would keep the text.
     """
-    places = [
-        ("command", " ".join(container.command)),
-        ("args", " ".join(container.raw.get("args") or ())),
-    ]
-    places += [
-        ("volumeMounts.subPathExpr", str(m.get("subPathExpr") or ""))
-        for m in container.raw.get("volumeMounts") or ()
-    ]
-    if mode == LAUNCHER:
-        places += [
-            (f"env {e.get('name')}", str(e.get("value") or ""))
-            for e in container.env
-            if not _is_reference(e)
-        ]
     problems = []
-    for place, text in places:
-        for name in sorted(
-            name for name in set(re.findall(r"(?<!\$)\$\(([^)]+)\)", text)) if name in names
-        ):
-            is_env = place.startswith("env ")
-            what = (
-                f"$({name}) is not expanded with the launcher"
-                if is_env
-                else f"$({name}) would put a secret there"
-            )
-            hint = (
-                f"write #{{{name}}} in the env value"
-                if is_env
-                else "read the variable inside the process"
-            )
-            problems.append(
-                Problem(
-                    code=errors.EXPOSED,
-                    what=what,
-                    source=f"container {container.name} {place}",
-                    hint=hint,
-                )
-            )
+    for place, texts in _expanded_places(container, mode):
+        found = {name for text in texts for name in _EXPANDED.findall(text)}
+        for name in sorted(found & names):
+            what = f"$({name}) would put a secret there"
+            hint = "read the variable inside the process"
+            if place.startswith("env "):
+                what = f"$({name}) is not expanded with the launcher"
+                hint = f"write #{{{name}}} in the env value"
+            source = f"container {container.name} {place}"
+            problems.append(Problem(code=errors.EXPOSED, what=what, source=source, hint=hint))
     return problems
+
+
+def _expanded_places(container: Container, mode: str) -> Iterator[tuple[str, list[str]]]:
+    yield "command", container.command
+    yield "args", list(container.raw.get("args") or ())
+    for mount in container.raw.get("volumeMounts") or ():
+        yield "volumeMounts.subPathExpr", [str(mount.get("subPathExpr") or "")]
+    if mode == LAUNCHER:
+        for entry in container.env:
+            if not _is_reference(entry):
+                yield f"env {entry.get('name')}", [str(entry.get("value") or "")]
 
 
 def _is_reference(entry: Mapping[str, Any]) -> bool:
@@ -177,20 +177,24 @@ def _is_reference(entry: Mapping[str, Any]) -> bool:
 
 
 def _own(container: Container, problems: list[Problem]) -> list[KeyDef]:
-    keys: list[KeyDef] = []
+    keys: dict[str, KeyDef] = {}
     origin = f"env of container {container.name}"
     reader = Reader(origin, problems)
     for _, name, text in references(container):
-        if _EXPANSION.search(text):
-            hint = "write the other variable as #{NAME} if it is injected too, or compose the value in the process"
+        if name in keys:
+            what = f'"{name}" stands twice'
+            problems.append(Problem(code=errors.DUPLICATE, what=what, source=origin, target=name))
+        if not reference.KEY.fullmatch(name):
+            what = f'"{name}" is not the name of a variable'
+            problems.append(Problem(code=errors.NAME, what=what, source=origin, target=name))
+        value = reader.value(text, name)
+        if value is None:
+            continue
+        keys[name] = KeyDef(name=name, value=value, rule=None, origin=origin, place=name)
+        if any(isinstance(part, str) and _EXPANSION.search(part) for part in value):
             what = "$(NAME) is not expanded in a value with references"
+            hint = "write the other variable as #{NAME}, or compose the value in the process"
             problems.append(
                 Problem(code=errors.REFERENCE, what=what, source=origin, target=name, hint=hint)
             )
-        value = reader.value(text, name)
-        if value is not None:
-            keys.append(KeyDef(name=name, value=value, rule=None, origin=origin, place=name))
-        if any(key.name == name for key in keys[:-1]):
-            what = f'"{name}" stands twice'
-            problems.append(Problem(code=errors.DUPLICATE, what=what, source=origin, target=name))
-    return keys
+    return list(keys.values())

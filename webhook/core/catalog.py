@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 from injector.core import stores
 from injector.core.errors import Problem, Refused
 from injector.core.stores import Store
 from webhook.core import resources
+from webhook.core.globs import any_matches
+from webhook.core.memo import Memo
 from webhook.core.resources import Environment, Policy, Service
 
 Key = tuple[str, str]
@@ -35,8 +36,13 @@ class StoreEntry:
 
     def serves(self, namespace: str) -> bool:
         """Say whether pods of the namespace may use the store."""
-        patterns = self.store.allowed_namespaces if self.store is not None else ("*",)
-        return any(fnmatchcase(namespace, pattern) for pattern in patterns)
+        if self.store is not None:
+            return any_matches(namespace, self.store.allowed_namespaces)
+        # Its mistakes are for those who may use it; a list that is itself a mistake names nobody.
+        patterns = self.document.get("allowedNamespaces")
+        if patterns is None:
+            return True
+        return isinstance(patterns, list) and any_matches(namespace, [str(p) for p in patterns])
 
 
 BUILT_IN = StoreEntry(
@@ -55,8 +61,8 @@ NATIVE_FROM = (1, 35)
 class Catalog:
     """The state of the cluster as far as decisions need it.
 
-    `kubelets` maps each schedulable node to its kubelet's (major, minor); `memo` remembers what was
-    worked out from this very snapshot and is dropped with it.
+    `kubelets` maps each schedulable node to its kubelet's (major, minor); `memo` and
+    `decisions` remember what was worked out from this very snapshot and are dropped with it.
     """
 
     stores: Mapping[str, StoreEntry] = field(default_factory=lambda: {stores.BUILT_IN: BUILT_IN})
@@ -66,6 +72,7 @@ class Catalog:
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     kubelets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
+    decisions: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     @classmethod
     def of(cls, objects: Iterable[dict[str, Any]]) -> Catalog:
@@ -112,7 +119,7 @@ class Catalog:
         del rest[key]
         if part == "stores" and key == stores.BUILT_IN:
             rest[stores.BUILT_IN] = BUILT_IN
-        changed: dict[str, Any] = {part: rest, "memo": {}}
+        changed: dict[str, Any] = {part: rest, "memo": {}, "decisions": Memo()}
         return replace(self, **changed)
 
     @property
@@ -125,15 +132,24 @@ class Catalog:
         return self.namespaces.get(namespace) or {"kubernetes.io/metadata.name": namespace}
 
     def environments_of(self, namespace: str) -> tuple[Environment, ...]:
-        """Return the environments that select the namespace, by name: more than one is a conflict."""
+        """Return the environments that select the namespace, by name; two are a conflict."""
+        remembered = self.memo.get(("environments", namespace))
+        if isinstance(remembered, tuple):
+            return remembered
         labels = self.labels_of(namespace)
-        return tuple(e for _, e in sorted(self.environments.items()) if e.selector.matches(labels))
+        found = tuple(
+            environment
+            for _, environment in sorted(self.environments.items())
+            if environment.selector.matches(labels)
+        )
+        self.memo["environments", namespace] = found
+        return found
 
     def _put(self, part: str, key: object, entry: object) -> Catalog:
         entries: Mapping[object, object] = getattr(self, part)
         if entries.get(key) == entry:
             return self
-        changed: dict[str, Any] = {part: {**entries, key: entry}, "memo": {}}
+        changed: dict[str, Any] = {part: {**entries, key: entry}, "memo": {}, "decisions": Memo()}
         return replace(self, **changed)
 
     def _put_node(self, name: str, raw: dict[str, Any]) -> Catalog:
@@ -145,7 +161,8 @@ class Catalog:
 
 
 def _store(name: str, raw: Mapping[str, Any]) -> StoreEntry:
-    document = raw.get("spec") or {}
+    document = raw.get("spec")
+    document = document if isinstance(document, dict) else {}
     version = str((raw.get("metadata") or {}).get("resourceVersion") or "")
     problems: tuple[Problem, ...] = ()
     store = None

@@ -7,11 +7,11 @@ texts or to `{value, required, default, matches, notAfter}`, with `__import_svc`
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from injector.core import errors, grammar, reference
+from injector.core import errors, grammar, pattern, reference
 from injector.core.errors import Problem
 from injector.core.fields import Fields
 from injector.core.plan import Rule
@@ -20,6 +20,7 @@ from injector.core.reference import Value
 
 IMPORT = "__import_svc"
 MAX_KEYS = 512
+MAX_PROBLEMS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +64,33 @@ class Definitions:
     imports: tuple[ServiceRef, ...] = ()
 
 
-@lru_cache(maxsize=16_384)
 def parsed(text: str) -> Value:
-    """Return `grammar.parse(text)`, remembered: pods of one template say the same texts."""
+    """Return `grammar.parse(text)`; short texts are remembered, for one template says them often."""
+    return _remembered(text) if len(text) <= 256 else grammar.parse(text)
+
+
+@lru_cache(maxsize=8192)
+def _remembered(text: str) -> Value:
     return grammar.parse(text)
+
+
+def clashes(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each path that cannot be a file beside an earlier one, and that one.
+
+    Two paths clash when they are equal or differ by case alone, or when one is a folder of the other.
+    """
+    files: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for path in paths:
+        folded = path.casefold()
+        above = [folded[:at] for at, char in enumerate(folded) if char == "/"]
+        near = (files.get(folded), folders.get(folded), *(files.get(folder) for folder in above))
+        other = next((found for found in near if found is not None), None)
+        if other is not None:
+            yield path, other
+            continue
+        files[folded] = path
+        folders.update(dict.fromkeys(above, path))
 
 
 class Reader:
@@ -103,7 +127,6 @@ class Reader:
     def files(self, data: object, place: str) -> tuple[FileDef, ...]:
         """Read a mapping of files."""
         files: list[FileDef] = []
-        paths: dict[str, str] = {}
         for name, entry in self._mapping(data, place).items():
             here = _under(place, name)
             made = self._entry(entry, here, "path", "mode")
@@ -114,30 +137,27 @@ class Reader:
             if not is_file_path(path):
                 self._problem(errors.NAME, here, f'"{path}" is not a relative path of plain names')
                 continue
-            clash = next((p for p in paths if _overlap(p, path)), None)
-            if clash is not None:
-                self._problem(
-                    errors.DUPLICATE,
-                    here,
-                    f'"{path}" and "{clash}" of {paths[clash]} cannot both exist',
-                )
-                continue
-            paths[path] = here
+            mode = self._mode(extra, here)
             files.append(
                 FileDef(
                     name=name,
                     path=path,
-                    mode=self._mode(extra, here),
+                    mode=mode,
                     value=value,
                     rule=rule,
                     origin=self.origin,
                     place=here,
                 )
             )
+        for path, other in clashes(file.path for file in files):
+            what = f'"{path}" and "{other}" cannot both be files'
+            self._problem(errors.DUPLICATE, place or path, what)
         return tuple(files)
 
     def value(self, text: str, place: str) -> Value | None:
-        """Read one text; None after a mistake."""
+        """Read one text; None after a mistake, and after so many that more help nobody."""
+        if len(self.problems) >= MAX_PROBLEMS:
+            return None
         try:
             return parsed(text)
         except grammar.GrammarError as error:
@@ -150,7 +170,7 @@ class Reader:
     def _mapping(self, data: object, place: str) -> Mapping[str, object]:
         if data is None:
             return {}
-        if not isinstance(data, Mapping):
+        if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
             self._problem(errors.REFERENCE, place, "must be a mapping of names to values")
             return {}
         if len(data) > MAX_KEYS:
@@ -241,9 +261,9 @@ def _rule(fields: Fields) -> Rule | None:
     )
     if rule.matches is not None:
         try:
-            re.compile(rule.matches)
-        except (re.error, RecursionError, OverflowError):
-            fields.problem("matches", "is not a regular expression")
+            pattern.Pattern(rule.matches)
+        except pattern.PatternError as error:
+            fields.problem("matches", f"is no pattern: {error}")
     return None if rule == Rule() else rule
 
 
@@ -266,9 +286,3 @@ def _boolean(fields: Fields, name: str) -> bool | None:
 
 def _under(place: str, name: str) -> str:
     return f"{place}.{name}" if place else name
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Say whether two paths cannot both be files: equal, one inside the other, or by case alone."""
-    a, b = one.casefold(), other.casefold()
-    return a == b or a.startswith(b + "/") or b.startswith(a + "/")

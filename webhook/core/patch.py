@@ -1,29 +1,29 @@
 """The patch: what must be added to a pod so that a plan is carried out in it.
 
-Pieces are made from the plan and the pod as it was before us, and put in by the smallest operations:
-entries are appended or inserted, single fields replaced, no list is rewritten.
+Pieces are made from the plan and the pod as it was before us, and put in by the smallest
+operations: entries are appended or inserted, single ones replaced, no list is rewritten.
 
-    volumes           secret-injector (tmpfs), secret-injector-env (tmpfs, native), secret-injector-sources
+    volumes           secret-injector (tmpfs), secret-injector-env (tmpfs, for native variables),
+                      secret-injector-sources
     init container    secret-injector: `fetch` with the plan in its env
-    app containers    read-only mounts of their own folders; a wrapped command, or fileKeyRef entries
+    app containers    read-only mounts of their own folders; a wrapped command, or fileKeyRefs
     pod               one supplemental group, where containers run as different users
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from injector.core import stores
-from injector.core.plan import NATIVE, ContainerPlan, Pick, Plan
-from injector.core.stores import kubernetes
-from injector.core.stores.source import ConfigMapSource, SecretSource, Source, TokenSource
+from injector.core.plan import NATIVE, ContainerPlan, Plan
+from injector.core.stores.source import Source
 from webhook.core import asking, jsonpatch
 from webhook.core import pod as pods
 from webhook.core.pod import NAME, Container
 from webhook.core.review import Operation
+from webhook.core.source_volumes import projected, sources, whole_secrets
 
 ENV_VOLUME = f"{NAME}-env"
 SOURCES_VOLUME = f"{NAME}-sources"
@@ -31,13 +31,12 @@ SECRET_VOLUME = f"{NAME}-secret-"
 PLAN_VARIABLE = "SECRET_INJECTOR_PLAN"
 VOLUME_PATH = "/secret-injector/volume"
 ENV_PATH = "/secret-injector/env"
-# The API server gives a container that has nothing at this path the default API token; ours needs none.
+# A container that has nothing at this path is given the API token; ours needs none.
 SOURCES_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 SECRETS_PATH = "/secret-injector/secrets"
 LAUNCH_PATH = "/run/secret-injector"
 LAUNCHER = [f"{LAUNCH_PATH}/launcher", f"{LAUNCH_PATH}/env", "--"]
 GROUP = 65532
-TOKEN_SECONDS = 600
 
 _MIB = 1024 * 1024
 _FILE_BYTES, _ENV_BYTES, _LAUNCHER_BYTES = _MIB, 128 * 1024, 256 * 1024
@@ -57,32 +56,60 @@ class Injection:
     deadline_s: float = 120.0
 
 
+def operations(
+    pod: Mapping[str, Any],
+    plan: Plan,
+    encoded: str,
+    injection: Injection,
+    *,
+    files_path: str,
+    init_after: str | None,
+) -> list[Operation]:
+    """Return the operations that carry out the plan in a pod that has no parts of ours."""
+    by_name = {part.name: part for part in plan.containers}
+    targets = tuple(c for c in pods.containers(pod) if c.name in by_name)
+    needed = sources(plan)
+    body = pods.spec(pod)
+    found: list[Operation] = []
+    for container in targets:
+        found += container_operations(container, by_name[container.name], files_path)
+    found += jsonpatch.append("/spec/volumes", body.get("volumes"), volumes(plan, needed))
+    if plan.group is not None:
+        found += group_operations(pod)
+    user = sole_user(pod, targets) or GROUP
+    fetcher = init_container(plan, encoded, needed, injection, user=user)
+    # Last, for it moves the indexes of the other init containers.
+    inits = [str(c.get("name")) for c in body.get("initContainers") or ()]
+    if not inits:
+        return [*found, jsonpatch.add("/spec/initContainers", [fetcher])]
+    index = inits.index(init_after) + 1 if init_after else 0
+    return [*found, jsonpatch.add(f"/spec/initContainers/{index}", fetcher)]
+
+
 def container_operations(
     container: Container, part: ContainerPlan, files_path: str
 ) -> list[Operation]:
     """Return the operations that give one container its variables and files."""
-    operations: list[Operation] = []
+    found: list[Operation] = []
     is_native = part.env_mode == NATIVE
     raw, pointer = container.raw, container.pointer
     references = {name: index for index, name, _ in asking.references(container)}
     if part.env and not is_native:
-        operations.append(jsonpatch.replace(f"{pointer}/command", [*LAUNCHER, *container.command]))
-        operations += [
-            jsonpatch.replace(at, [*LAUNCHER, *command]) for at, command in container.exec_hooks()
-        ]
+        for at, command in ((f"{pointer}/command", container.command), *container.exec_hooks()):
+            found += jsonpatch.prepend(at, command, LAUNCHER)
     if is_native:
         entries = {item.name: _file_key(container.name, item.name) for item in part.env}
-        operations += [
+        found += [
             jsonpatch.replace(f"{pointer}/env/{i}", entries[name]) for name, i in references.items()
         ]
         new = [entry for name, entry in entries.items() if name not in references]
-        operations += jsonpatch.prepend(f"{pointer}/env", raw.get("env"), new)
+        found += jsonpatch.prepend(f"{pointer}/env", raw.get("env"), new)
     else:
-        operations += [
+        found += [
             jsonpatch.remove(f"{pointer}/env/{i}")
             for i in sorted(references.values(), reverse=True)
         ]
-    return operations + jsonpatch.append(
+    return found + jsonpatch.append(
         f"{pointer}/volumeMounts", raw.get("volumeMounts"), mounts(part, files_path)
     )
 
@@ -111,31 +138,33 @@ def mounts(part: ContainerPlan, files_path: str) -> list[dict[str, object]]:
     return found
 
 
-def volumes(plan: Plan) -> list[dict[str, Any]]:
-    """Return the volumes that the plan needs."""
+def volumes(plan: Plan, needed: Sequence[Source]) -> list[dict[str, Any]]:
+    """Return the volumes that the plan and its sources need."""
     found: list[dict[str, Any]] = [
         {"name": NAME, "emptyDir": {"medium": "Memory", "sizeLimit": _size(plan)}},
-        {"name": SOURCES_VOLUME, "projected": {"defaultMode": 0o444, "sources": _projected(plan)}},
+        {"name": SOURCES_VOLUME, "projected": {"defaultMode": 0o444, "sources": projected(needed)}},
     ]
     if any(part.env and part.env_mode == NATIVE for part in plan.containers):
         found.append(
             {"name": ENV_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": _size(plan)}}
         )
-    for index, name in enumerate(_whole_secrets(plan)):
+    for index, name in enumerate(whole_secrets(needed)):
         secret = {"secretName": name, "defaultMode": 0o444, "optional": True}
         found.append({"name": f"{SECRET_VOLUME}{index}", "secret": secret})
     return found
 
 
-def init_container(plan: Plan, encoded: str, injection: Injection, *, user: int) -> dict[str, Any]:
-    """Return our init container: PSA restricted, no token but the stores' own, the plan in its env."""
+def init_container(
+    plan: Plan, encoded: str, needed: Sequence[Source], injection: Injection, *, user: int
+) -> dict[str, Any]:
+    """Return our init container: PSA restricted, no token but the stores' own, the plan as env."""
     found = [
         {"name": NAME, "mountPath": VOLUME_PATH},
         {"name": SOURCES_VOLUME, "mountPath": SOURCES_PATH, "readOnly": True},
     ]
     if any(part.env and part.env_mode == NATIVE for part in plan.containers):
         found.append({"name": ENV_VOLUME, "mountPath": ENV_PATH})
-    for index, name in enumerate(_whole_secrets(plan)):
+    for index, name in enumerate(whole_secrets(needed)):
         path = f"{SECRETS_PATH}/{name}"
         found.append({"name": f"{SECRET_VOLUME}{index}", "mountPath": path, "readOnly": True})
     return {
@@ -203,48 +232,3 @@ def _size(plan: Plan) -> str:
         for part in plan.containers
     )
     return f"{math.ceil(min(max(size, _MIB), _MAX_VOLUME) / _MIB)}Mi"
-
-
-def sources(plan: Plan) -> list[Source]:
-    """Return everything our container mounts to log in and to read Secrets, each once, by path."""
-    found: dict[str, Source] = {}
-    parsed = [stores.from_text(store.name, store.document) for store in plan.stores]
-    for store in parsed:
-        found.update({source.path: source for source in store.sources()})
-    for value in plan.values:
-        for part in value.parts:
-            if isinstance(part, Pick):
-                read = plan.reads[part.read]
-                if parsed[read.store].provider == "k8s":
-                    source = kubernetes.read_source(read.path, part.field)
-                    found[source.path] = source
-    return [found[path] for path in sorted(found)]
-
-
-def _projected(plan: Plan) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
-    for source in sources(plan):
-        match source:
-            case TokenSource():
-                token = {
-                    "audience": source.audience,
-                    "expirationSeconds": TOKEN_SECONDS,
-                    "path": source.path,
-                }
-                entries.append({"serviceAccountToken": token})
-            case SecretSource():
-                if source.key is None:
-                    continue  # a volume of its own: see `_whole_secrets`
-                items = [{"key": source.key, "path": source.path}]
-                entries.append({"secret": {"name": source.name, "items": items, "optional": True}})
-            case ConfigMapSource():
-                items = [{"key": source.key, "path": source.path}]
-                entries.append(
-                    {"configMap": {"name": source.name, "items": items, "optional": True}}
-                )
-    return entries
-
-
-def _whole_secrets(plan: Plan) -> list[str]:
-    """Return the Secrets to mount with all their keys: a projected volume cannot put those in a folder."""
-    return [s.name for s in sources(plan) if isinstance(s, SecretSource) and s.key is None]

@@ -86,6 +86,16 @@ def containers(pod: Mapping[str, Any]) -> list[Container]:
     ]
 
 
+def writable_mounts(pod: Mapping[str, Any], container: Container) -> frozenset[str]:
+    """Return where the container has a whole emptyDir to write to: a folder can be made below."""
+    empty = {v.get("name") for v in spec(pod).get("volumes") or () if "emptyDir" in v}
+    return frozenset(
+        str(mount.get("mountPath")).rstrip("/")
+        for mount in container.raw.get("volumeMounts") or ()
+        if mount.get("name") in empty and not mount.get("readOnly") and not mount.get("subPath")
+    )
+
+
 def is_mirror(pod: Mapping[str, Any]) -> bool:
     """Say whether the pod mirrors a static pod: its node runs it whatever we answer."""
     return "kubernetes.io/config.mirror" in annotations_of(pod)

@@ -6,19 +6,17 @@ goes to the log. A policy that does not compile denies whatever it matches.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import lru_cache
 
 from injector.core import errors
 from injector.core.errors import Problem
-from injector.core.plan import NATIVE, Pick, Plan
+from injector.core.plan import NATIVE, Pick, Plan, Read
 from webhook.core.annotations import PREFIX, Wish
 from webhook.core.catalog import Catalog
+from webhook.core.globs import any_matches, name_matches, path_matches
 from webhook.core.policy_model import Policy
-from webhook.core.resolve import Resolution
+from webhook.core.resolution import Resolution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,46 +47,68 @@ def matching(catalog: Catalog, subject: Subject) -> tuple[Policy, ...]:
         and policy.pods.matches(subject.labels)
         and (
             not policy.service_accounts
-            or any(fnmatchcase(subject.service_account, p) for p in policy.service_accounts)
+            or any_matches(subject.service_account, policy.service_accounts)
         )
     )
 
 
 def with_defaults(
     policies: tuple[Policy, ...], given: Mapping[str, str]
-) -> tuple[dict[str, str], tuple[Problem, ...]]:
-    """Return the annotations with the policies' defaults under them, and what `final` settings forbid."""
+) -> tuple[dict[str, str], Verdict]:
+    """Return the annotations with the policies' defaults under them, and what is said of `final`.
+
+    A final default stands before any other; where two policies' final defaults differ, whichever
+    the pod gets, the other policy speaks.
+    """
     chosen = dict(given)
-    problems = []
-    for policy in policies:
-        for name, text in policy.defaults.items():
-            bare = name.removeprefix(PREFIX)
-            if bare in policy.final and given.get(bare, text) != text:
-                what = f'{bare} is final: "{text}"'
-                problems.append(
-                    _problem(policy, "final", what, source=f"annotation {PREFIX}{bare}")
-                )
-            chosen.setdefault(bare, text)
-    return chosen, tuple(problems)
+    settings = [
+        (policy, name.removeprefix(PREFIX), text)
+        for policy in policies
+        for name, text in policy.defaults.items()
+    ]
+    settings.sort(key=lambda setting: setting[1] not in setting[0].final)
+    found = _Findings()
+    for policy, name, text in settings:
+        if chosen.setdefault(name, text) != text and name in policy.final:
+            what = f'{name} is final: "{text}"'
+            found.add(
+                policy, [_problem(policy, "final", what, source=f"annotation {PREFIX}{name}")]
+            )
+    return chosen, found.verdict()
 
 
 def judge(
     policies: tuple[Policy, ...], subject: Subject, wish: Wish, plan: Plan, resolution: Resolution
 ) -> Verdict:
     """Return what the policies say of the final plan."""
-    found: dict[str, list[Problem]] = {"Deny": [], "Warn": [], "Audit": []}
+    found = _Findings()
     for policy in policies:
         if policy.problems:
-            found["Deny"].append(
-                _problem(
-                    policy, "match", "the policy does not compile, so it denies what it matches"
-                )
-            )
-            continue
-        found[policy.action] += _Judge(policy, subject, wish, plan, resolution).problems()
-    return Verdict(
-        denials=tuple(found["Deny"]), warnings=tuple(found["Warn"]), audits=tuple(found["Audit"])
-    )
+            what = "the policy does not compile, so it denies what it matches"
+            found.deny(_problem(policy, "match", what))
+        else:
+            found.add(policy, _Judge(policy, subject, wish, plan, resolution).problems())
+    return found.verdict()
+
+
+class _Findings:
+    """Problems by the action of the policy that found them."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[Problem]] = {"Deny": [], "Warn": [], "Audit": []}
+
+    def add(self, policy: Policy, problems: list[Problem]) -> None:
+        self._found[policy.action] += problems
+
+    def deny(self, problem: Problem) -> None:
+        self._found["Deny"].append(problem)
+
+    def verdict(self) -> Verdict:
+        return Verdict(
+            denials=tuple(self._found["Deny"]),
+            warnings=tuple(self._found["Warn"]),
+            audits=tuple(self._found["Audit"]),
+        )
 
 
 class _Judge:
@@ -101,55 +121,75 @@ class _Judge:
         self.subject, self.wish, self.plan, self.resolution = subject, wish, plan, resolution
 
     def problems(self) -> list[Problem]:
-        return [*self._reads(), *self._keys(), *self._modes(), *self._finals()]
+        return [
+            *self._reads(),
+            *self._imports(),
+            *self._keys(),
+            *self._modes(),
+            *self._refresh(),
+            *self._finals(),
+        ]
 
     def _reads(self) -> list[Problem]:
-        rules, found = self.rules, []
         variables = {
             "namespace": self.subject.namespace,
             "serviceAccount": self.subject.service_account,
             "service": self.wish.service or "",
         }
+        found = []
         for value in self.plan.values:
             for pick in (part for part in value.parts if isinstance(part, Pick)):
                 read = self.plan.reads[pick.read]
-                store = self.plan.stores[read.store].name
-                where = {
-                    "source": self.plan.where(pick),
-                    "target": value.key,
-                    "origin": value.origin,
-                }
-                is_allowed = not rules.stores_allow or _any(store, rules.stores_allow)
-                if not is_allowed or _any(store, rules.stores_deny):
-                    found.append(
-                        _problem(self.policy, "stores", f'store "{store}" is not allowed', **where)
+                for rule, what in self._of_read(read, variables):
+                    problem = _problem(
+                        self.policy,
+                        rule,
+                        what,
+                        source=self.plan.where(pick),
+                        target=value.key,
+                        origin=value.origin,
                     )
-                for rule in rules.paths:
-                    if fnmatchcase(store, rule.store) and not any(
-                        path_matches(read.path, p, variables) for p in rule.allow
-                    ):
-                        allowed = ", ".join(rule.allow) or "none"
-                        found.append(
-                            _problem(
-                                self.policy, "paths", f"the path is outside of {allowed}", **where
-                            )
-                        )
-                if rules.versions == "pinned" and read.version is None:
-                    found.append(
-                        _problem(
-                            self.policy,
-                            "versions",
-                            "the version must be pinned: add @VERSION",
-                            **where,
-                        )
-                    )
+                    found.append(problem)
+        return found
+
+    def _of_read(self, read: Read, variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        rules, store = self.rules, self.plan.stores[read.store].name
+        is_allowed = not rules.stores_allow or any_matches(store, rules.stores_allow)
+        if not is_allowed or any_matches(store, rules.stores_deny):
+            yield "stores", f'store "{store}" is not allowed'
+        for rule in rules.paths:
+            if name_matches(store, rule.store) and not any(
+                path_matches(read.path, pattern, variables) for pattern in rule.allow
+            ):
+                yield "paths", f"the path is outside of {', '.join(rule.allow) or 'none'}"
+        if rules.versions == "pinned" and read.version is None:
+            yield "versions", "the version must be pinned: add @VERSION"
+
+    def _imports(self) -> list[Problem]:
+        allowed = self.rules.imports_from
+        if allowed is None:
+            return []
+        own = f"{self.subject.namespace}/{self.wish.service}"
+        found = []
+        for value in self.plan.values:
+            kind, _, owner = value.origin.partition(" ")
+            if kind != "ServiceSecrets" or owner == own:
+                continue
+            namespace = owner.partition("/")[0]
+            if not any(name_matches(owner if "/" in p else namespace, p) for p in allowed):
+                what = f"keys of {owner} may not be imported"
+                found.append(
+                    _problem(self.policy, "imports", what, target=value.key, origin=value.origin)
+                )
         return found
 
     def _keys(self) -> list[Problem]:
         found = []
         for trace in self.resolution.traces:
             where = {"target": trace.target, "origin": trace.key.origin}
-            if not trace.target.startswith("file ") and _any(trace.key.name, self.rules.keys_deny):
+            if not trace.target.startswith("file ") and any_matches(
+                trace.key.name, self.rules.keys_deny
+            ):
                 found.append(
                     _problem(
                         self.policy, "keys", f'the key "{trace.key.name}" is not allowed', **where
@@ -179,43 +219,38 @@ class _Judge:
             found.append(_problem(self.policy, "modes", f"mode {self.wish.mode} is not allowed"))
         return found
 
+    def _refresh(self) -> list[Problem]:
+        most, wanted = self.rules.max_refresh_s, self.wish.refresh
+        if most is None or wanted is None:
+            return []
+        seconds = int(wanted[:-1]) * {"s": 1, "m": 60, "h": 3600}[wanted[-1]]
+        if seconds <= most:
+            return []
+        what = f"refresh {wanted} is longer than {most:g}s"
+        source = f"annotation {PREFIX}refresh"
+        return [_problem(self.policy, "maxRefresh", what, source=source)]
+
     def _finals(self) -> list[Problem]:
-        found = []
-        for trace in self.resolution.traces:
-            name = trace.key.name
-            if not trace.overrode or not _any(name, self.policy.final):
-                continue
-            below = trace.overrode[-1]
-            what = f'the key "{name}" of {below.origin} is final and may not be overridden'
-            found.append(_problem(self.policy, "final", what, target=name, origin=trace.key.origin))
-        return found
-
-
-def path_matches(path: str, pattern: str, variables: Mapping[str, str]) -> bool:
-    """Say whether the path matches: `*` stays in one segment, `**` crosses, variables stand for themselves."""
-    return _path_pattern(pattern, tuple(sorted(variables.items()))).fullmatch(path) is not None
-
-
-@lru_cache(maxsize=4096)
-def _path_pattern(pattern: str, variables: tuple[tuple[str, str], ...]) -> re.Pattern[str]:
-    values = dict(variables)
-    out = []
-    for token in re.findall(r"\{[A-Za-z]+\}|\*\*/|\*\*|\*|[^*{]+|\{", pattern):
-        if token == "**/":
-            out.append("(?:[^/]+/)*")
-        elif token == "**":
-            out.append(".+")
-        elif token == "*":
-            out.append("[^/]+")
-        elif token[0] == "{" and token[1:-1] in values:
-            out.append(re.escape(values[token[1:-1]]))
-        else:
-            out.append(re.escape(token))
-    return re.compile("".join(out))
-
-
-def _any(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+        # The container's own env hides a key just as the annotation overrides it.
+        overridden = [
+            (trace.key.name, trace.overrode[-1], trace.key.origin)
+            for trace in self.resolution.traces
+            if trace.overrode
+        ] + [
+            (key.name, key, f"env of container {container}")
+            for container, key in self.resolution.hidden
+        ]
+        return [
+            _problem(
+                self.policy,
+                "final",
+                f'the key "{name}" of {below.origin} is final and may not be overridden',
+                target=name,
+                origin=origin,
+            )
+            for name, below, origin in overridden
+            if any_matches(name, self.policy.final)
+        ]
 
 
 def _problem(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from injector.core import errors
 from injector.core.errors import Problem
 from injector.core.fields import Fields
 from webhook.core import selectors
+from webhook.core.annotations import ANNOTATIONS, PREFIX
 from webhook.core.selectors import Selector
 
 ACTIONS = ("Deny", "Warn", "Audit")
@@ -77,6 +79,11 @@ def parse_policy(name: str, fields: Fields, problems: list[Problem], version: st
     if not isinstance(defaults, Mapping) or not all(isinstance(v, str) for v in defaults.values()):
         fields.problem("defaults", "must be a mapping of annotation names to texts")
         defaults = {}
+    known = {annotation.name for annotation in ANNOTATIONS} - {"inject"}
+    for setting in defaults:
+        if str(setting).removeprefix(PREFIX) not in known:
+            what = f'"{setting}" is no annotation that can have a default'
+            fields.problem("defaults", what, errors.did_you_mean(str(setting), known))
     final = fields.texts("final", pattern=GLOB, form="a key or a setting")
     fields.finish()
     return Policy(

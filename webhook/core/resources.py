@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 from injector.core import errors
@@ -16,6 +15,7 @@ from injector.core.errors import Problem
 from injector.core.fields import Fields
 from webhook.core import presets, selectors
 from webhook.core.definitions import Definitions, FileDef, KeyDef, Reader
+from webhook.core.globs import any_matches
 from webhook.core.policy_model import Policy, parse_policy
 from webhook.core.selectors import Selector
 
@@ -32,13 +32,13 @@ class Export:
     services: tuple[str, ...]
     keys: tuple[str, ...]
 
+    def names(self, namespace: str, service: str) -> bool:
+        """Say whether the grant names the importer; a pod without a service has the name ""."""
+        return any_matches(namespace, self.namespaces) and any_matches(service, self.services)
+
     def grants(self, namespace: str, service: str, key: str) -> bool:
-        """Say whether the grant covers the importer and the key; a pod without a service has the name ""."""
-        return (
-            any(fnmatchcase(namespace, pattern) for pattern in self.namespaces)
-            and any(fnmatchcase(service, pattern) for pattern in self.services)
-            and any(fnmatchcase(key, pattern) for pattern in self.keys)
-        )
+        """Say whether the grant covers the importer and the key."""
+        return self.names(namespace, service) and any_matches(key, self.keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ fields of newer API versions survive. Answers are bytes, ready to send.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,15 +65,17 @@ class _Review(msgspec.Struct, frozen=True, rename="camel"):
 class Outcome:
     """What was decided about a request.
 
-    `kind` is inject, skip, allow or deny; `reason` a stable id for logs and metrics; `problems` speak
-    on deny; `operations` change the object on inject; `warnings` reach the person who ran kubectl;
-    `facts` are counts and names fit for a log line, never values.
+    `kind` is inject, skip, allow or deny; `reason` a stable id for logs and metrics; `problems`
+    speak on deny; `operations` change the object on inject, and `patch` is them on the wire;
+    `warnings` reach the person who ran kubectl; `facts` are counts and names fit for a log line,
+    never values.
     """
 
     kind: str
     reason: str
     problems: tuple[Problem, ...] = ()
     operations: tuple[Operation, ...] = ()
+    patch: str = ""
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
 
@@ -103,7 +105,7 @@ def answer(request: Request, outcome: Outcome) -> bytes:
         response["status"] = {"code": 403, "reason": "Forbidden", "message": message(outcome)}
     if outcome.operations:
         response["patchType"] = "JSONPatch"
-        response["patch"] = base64.b64encode(_ENCODER.encode(outcome.operations)).decode()
+        response["patch"] = outcome.patch or patch_text(outcome.operations)
     if outcome.warnings:
         response["warnings"] = list(outcome.warnings)
     return _ENCODER.encode(
@@ -111,8 +113,13 @@ def answer(request: Request, outcome: Outcome) -> bytes:
     )
 
 
+def patch_text(operations: Sequence[Operation]) -> str:
+    """Return the operations as an answer carries them: JSON in base64."""
+    return base64.b64encode(_ENCODER.encode(operations)).decode()
+
+
 def message(outcome: Outcome) -> str:
-    """Return the denial as people read it: every problem with its hint, each on lines of its own."""
+    """Return the denial as people read it: every problem with its hint, on lines of its own."""
     return "\n".join(problem.render() for problem in outcome.problems)
 
 

@@ -6,6 +6,8 @@ keys, doubled keys, tags and deep nesting are refused, so no input expands into 
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 MAX_DEPTH = 8
@@ -59,7 +61,7 @@ def _tree(node: yaml.Node) -> Tree:
     if node.tag.startswith("!"):
         raise YamlSlip(f"{place}: tags are not allowed")
     if isinstance(node, yaml.ScalarNode):
-        is_null = node.tag == "tag:yaml.org,2002:null" and node.style is None
+        is_null = node.tag == "tag:yaml.org,2002:null" and not node.style  # C: "", Python: None
         return None if is_null else str(node.value)
     if isinstance(node, yaml.SequenceNode):
         return [_tree(entry) for entry in node.value]
@@ -74,5 +76,5 @@ def _tree(node: yaml.Node) -> Tree:
     return found
 
 
-def _place(mark: yaml.Mark) -> str:
+def _place(mark: Any) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}"

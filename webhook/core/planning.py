@@ -1,0 +1,235 @@
+"""From a pod to its plan: annotations ► asking ► resolve ► plan ► policy, with every problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from injector.core import errors, plan_codec
+from injector.core.errors import Problem, Refused
+from injector.core.plan import LAUNCHER, ContainerPlan, Plan
+from webhook.core import asking, patch, policy
+from webhook.core import pod as pods
+from webhook.core.annotations import PREFIX, Wish, parse
+from webhook.core.catalog import Catalog
+from webhook.core.patch import Injection
+from webhook.core.policy_model import Policy
+from webhook.core.resolve import Asked, Resolution, resolve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A pod's plan and what it came from; `encoded` is how the plan travels."""
+
+    plan: Plan
+    encoded: str
+    resolution: Resolution
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A pod before its policies: the ones that match, and its annotations with their defaults."""
+
+    subject: policy.Subject
+    policies: tuple[Policy, ...]
+    annotations: Mapping[str, str]
+    settings: policy.Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What became of a pod's wish; `made` is None with a problem, or when nothing is asked for."""
+
+    made: Made | None
+    wish: Wish
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    audits: tuple[Problem, ...]
+
+
+def judged(
+    namespace: str, pod: Mapping[str, Any], found: Mapping[str, object], catalog: Catalog
+) -> Judged:
+    """Return which policies match the pod, and its annotations of ours with their defaults."""
+    subject = policy.Subject(
+        namespace=namespace,
+        labels=pods.labels_of(pod),
+        service_account=pods.service_account(pod),
+    )
+    policies = policy.matching(catalog, subject)
+    chosen, settings = policy.with_defaults(policies, {k: str(v) for k, v in found.items()})
+    return Judged(subject=subject, policies=policies, annotations=chosen, settings=settings)
+
+
+def planned(
+    pod: Mapping[str, Any],
+    before: Judged,
+    catalog: Catalog,
+    injection: Injection,
+    *,
+    known_before: frozenset[str] | None = None,
+) -> Planned:
+    """Return the plan for a pod that carries no parts of ours; see `asking.targets`."""
+    namespace = before.subject.namespace
+    wish, mistakes = parse(before.annotations)
+    problems = [*before.settings.denials, *mistakes]
+    found = asking.targets(pod, wish, problems, known_before=known_before)
+    asked = asking.asked(namespace, pod, wish, found, problems)
+    resolution, unresolved = resolve(asked, catalog)
+    problems += unresolved
+    made = None
+    if wish.mode != "init" or wish.refresh is not None or wish.on_change != "none":
+        what = "only mode init is built; sidecar, parallel, refresh and on-change are not yet"
+        problems.append(
+            Problem(code=errors.NOT_SUPPORTED, what=what, source=f"annotation {PREFIX}mode")
+        )
+    parts = _parts(pod, found.all, wish, resolution, catalog, problems)
+    if parts and not problems:
+        made = _made(pod, found.all, parts, asked, resolution, injection, problems)
+    verdict = policy.Verdict()
+    if made is not None:
+        verdict = policy.judge(before.policies, before.subject, wish, made.plan, resolution)
+        problems += verdict.denials
+    return Planned(
+        made=None if problems else made,
+        wish=wish,
+        problems=tuple(dict.fromkeys(problems)),
+        warnings=(*before.settings.warnings, *verdict.warnings),
+        audits=(*before.settings.audits, *verdict.audits),
+    )
+
+
+def _parts(
+    pod: Mapping[str, Any],
+    concerned: tuple[pods.Container, ...],
+    wish: Wish,
+    resolution: Resolution,
+    catalog: Catalog,
+    problems: list[Problem],
+) -> list[ContainerPlan]:
+    parts = []
+    for container in concerned:
+        env = resolution.env.get(container.name, ())
+        files = resolution.files.get(container.name, ())
+        if not env and not files:
+            continue
+        mode = LAUNCHER
+        if env:
+            found = asking.env_mode(container, wish, is_native_ready=catalog.is_native_ready)
+            if isinstance(found, Problem):
+                problems.append(found)
+            else:
+                mode = found
+                problems += asking.exposed(container, frozenset(item.name for item in env), mode)
+        part = ContainerPlan(name=container.name, env_mode=mode, env=env, files=files)
+        problems += _overlaps(pod, container, part, wish.files_path)
+        parts.append(part)
+    problems += _ordering(pod, wish, parts)
+    return parts
+
+
+def _made(
+    pod: Mapping[str, Any],
+    concerned: tuple[pods.Container, ...],
+    parts: list[ContainerPlan],
+    asked: Asked,
+    resolution: Resolution,
+    injection: Injection,
+    problems: list[Problem],
+) -> Made | None:
+    names = {part.name for part in parts}
+    targets = tuple(c for c in concerned if c.name in names)
+    group = None if patch.sole_user(pod, targets) else patch.GROUP
+    unreadable = _unreadable(parts, group)
+    if unreadable:
+        problems += unreadable
+        return None
+    plan = Plan(
+        namespace=asked.namespace,
+        service_account=asked.service_account,
+        stores=resolution.stores,
+        reads=resolution.reads,
+        values=resolution.values,
+        containers=tuple(parts),
+        group=group,
+        deadline_s=injection.deadline_s,
+        sources=tuple(
+            (c.name, name, text) for c in targets for _, name, text in asking.references(c)
+        ),
+    )
+    try:
+        encoded = plan_codec.encode(plan)
+    except Refused as refused:
+        problems += refused.problems
+        return None
+    return Made(plan=plan, encoded=encoded, resolution=resolution, asked=asked)
+
+
+def _overlaps(
+    pod: Mapping[str, Any], container: pods.Container, part: ContainerPlan, files_path: str
+) -> list[Problem]:
+    """Return a problem for each mount of the container that ours would hide or be hidden by.
+
+    Below a writable emptyDir there is room for ours: the runtime makes the folder and mounts there.
+    """
+    problems = []
+    roomy = pods.writable_mounts(pod, container)
+    for mount in patch.mounts(part, files_path):
+        path = str(mount["mountPath"])
+        for raw in container.raw.get("volumeMounts") or ():
+            other = str(raw.get("mountPath")).rstrip("/")
+            is_below = f"{path}/".startswith(f"{other}/") and path != other
+            is_above = f"{other}/".startswith(f"{path}/")
+            if is_above or (is_below and other not in roomy):
+                what = f"its volume mount {other or '/'} overlaps {path}, which is ours"
+                hint = "set files-path to a free folder" if path == files_path else ""
+                source = f"container {container.name}"
+                problems.append(Problem(code=errors.POD, what=what, source=source, hint=hint))
+    return problems
+
+
+def _unreadable(parts: list[ContainerPlan], group: int | None) -> list[Problem]:
+    """Return a problem for each explicit mode that would keep its own container from reading.
+
+    The fetcher owns the files: a container of the same user reads them as owner, any other as
+    member of the group, for which the bits of others do not count.
+    """
+    needed = 0o400 if group is None else 0o040
+    hint = "use 0440, or run every container served as one known non-root runAsUser for 0400"
+    return [
+        Problem(
+            code=errors.NAME,
+            what=f'mode "{item.mode:04o}" would keep the container from reading the file',
+            source=f"container {part.name}",
+            target=f"file {item.path}",
+            hint=hint,
+        )
+        for part in parts
+        for item in part.files
+        if item.mode is not None and not item.mode & needed
+    ]
+
+
+def _ordering(pod: Mapping[str, Any], wish: Wish, parts: list[ContainerPlan]) -> list[Problem]:
+    """Return a problem for an init-after of nobody, and for each target that starts before us."""
+    if wish.init_after is None:
+        return []
+    names = [c.name for c in pods.containers(pod) if c.is_init]
+    source = f"annotation {PREFIX}init-after"
+    if wish.init_after not in names:
+        hint = errors.did_you_mean(wish.init_after, names)
+        what = f'the pod has no init container "{wish.init_after}"'
+        return [Problem(code=errors.CONTAINER_UNKNOWN, what=what, source=source, hint=hint)]
+    early = names[: names.index(wish.init_after) + 1]
+    wanting = {part.name for part in parts}
+    return [
+        Problem(
+            code=errors.POD,
+            what=f'init container "{name}" wants values and would start before them',
+            source=source,
+        )
+        for name in early
+        if name in wanting
+    ]

@@ -1,0 +1,64 @@
+"""What resolution takes and gives, as data: a pod's wish by container, and reads and values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from injector.core.plan import EnvItem, FileItem, PlanStore, PlanValue, Read
+from webhook.core.definitions import Definitions, FileDef, KeyDef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerAsk:
+    """One container's part of the wish.
+
+    `own` are variables with references in its own `env`, `literals` the names of its other ones;
+    `definitions` what annotations set for it, weakest first; `is_target` says whether the pod's
+    service and shared annotations serve it.
+    """
+
+    name: str
+    own: tuple[KeyDef, ...] = ()
+    literals: frozenset[str] = frozenset()
+    definitions: tuple[Definitions, ...] = ()
+    is_target: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a pod asks for."""
+
+    namespace: str
+    service_account: str
+    service: str | None
+    imports: Definitions
+    containers: tuple[ContainerAsk, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """Where one variable or file of a container came from; `overrode` lists what it won over."""
+
+    container: str
+    target: str
+    key: KeyDef | FileDef
+    value: int
+    overrode: tuple[KeyDef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """Reads and values, what each container gets, and how it came about.
+
+    `hidden` are inherited keys that a container does not get, for its own `env` sets the name.
+    """
+
+    stores: tuple[PlanStore, ...]
+    reads: tuple[Read, ...]
+    values: tuple[PlanValue, ...]
+    env: Mapping[str, tuple[EnvItem, ...]]
+    files: Mapping[str, tuple[FileItem, ...]]
+    traces: tuple[Trace, ...]
+    versions: tuple[str, ...]
+    hidden: tuple[tuple[str, KeyDef], ...] = ()

@@ -1,0 +1,80 @@
+"""Scopes: which key a name means, by the set of keys in which it is written.
+
+pod           what annotations and the container's env set, then what is inherited
+service       its own keys and its imports', each in the scope of the service that wrote it
+environment   the keys of one EnvironmentSecrets, and nothing else
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from webhook.core import inheritance
+from webhook.core.catalog import Catalog
+from webhook.core.definitions import KeyDef
+from webhook.core.inheritance import Found
+from webhook.core.resources import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """A set of keys. `id` tells scopes apart; an environment has neither namespace nor service."""
+
+    id: tuple[str, ...]
+    namespace: str = ""
+    service: str = ""
+    own: Mapping[str, KeyDef]
+    inherited: Mapping[str, Found]
+
+    def names(self) -> list[str]:
+        """Return the names that mean something here."""
+        return [*self.own, *self.inherited]
+
+
+class Scopes:
+    """The scopes that one resolution meets, each made once."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        """Read services and environments from this snapshot."""
+        self._catalog = catalog
+        self._services: dict[tuple[str, str], Scope] = {}
+        self._environments: dict[str, Scope] = {}
+
+    def find(self, scope: Scope, name: str) -> tuple[KeyDef, Scope] | None:
+        """Return the key that a name means in a scope, and the scope to evaluate it in."""
+        key = scope.own.get(name)
+        if key is not None:
+            return key, scope
+        found = scope.inherited.get(name)
+        return None if found is None else (found.key, self.of_definer(found))
+
+    def of_definer(self, found: Found) -> Scope:
+        """Return the scope of the service that wrote the key."""
+        return self.service(found.definer.namespace, found.definer.name)
+
+    def service(self, namespace: str, name: str) -> Scope:
+        """Return the scope of a service; an empty one when there is none."""
+        scope = self._services.get((namespace, name))
+        if scope is None:
+            source = inheritance.effective(self._catalog, namespace, name)
+            keys = {} if source is None else source.keys
+            own = {n: f.key for n, f in keys.items() if source and f.definer is source.service}
+            scope = Scope(
+                id=("service", namespace, name),
+                namespace=namespace,
+                service=name,
+                own=own,
+                inherited={n: f for n, f in keys.items() if n not in own},
+            )
+            self._services[namespace, name] = scope
+        return scope
+
+    def environment(self, environment: Environment) -> Scope:
+        """Return the scope of an environment."""
+        scope = self._environments.get(environment.name)
+        if scope is None:
+            own = {key.name: key for key in environment.env}
+            scope = Scope(id=("environment", environment.name), own=own, inherited={})
+            self._environments[environment.name] = scope
+        return scope
