@@ -111,6 +111,10 @@ class _Wire:
         return io.BufferedReader(_Reader(self))
 
     def close(self) -> None:
+        """Do nothing: `http.client` calls this before the body of a last answer is read."""
+
+    def shut(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
     def bounded(self) -> socket.socket:

@@ -139,7 +139,7 @@ class HttpSession:
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
-            connection.close()
+            connection.wire.shut()
 
     def _answer(
         self, method: str, target: str, *, headers: Mapping[str, str], body: bytes | None
@@ -189,7 +189,7 @@ class HttpSession:
                 with self._lock:
                     self._idle.append(connection)
             else:
-                connection.close()
+                connection.wire.shut()
 
 
 def _content(document: object, form: Mapping[str, str] | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The file of a `local` store: secrets and their versions as JSON, encrypted by age for its readers.
+"""The file of a `local` store: secrets and their versions as JSON, encrypted by age for readers.
 
     {"format": 1, "secrets": {"shop/db": {"versions": [
         {"version": 1, "created": "2026-01-31T12:00:00Z", "expires": null or "2027-01-31",
@@ -193,7 +193,7 @@ def rewrite(
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Put a new file in the place of the old one, complete or not at all, also after a power cut."""
+    """Put a new file in place of the old one, complete or not at all, also after a power cut."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

@@ -1,0 +1,189 @@
+"""One rig per store: the most real thing that runs here, set up for the contract suite.
+
+Adding a store: a class with these members, one row in `RIGS`; a store behind a network passes the
+fault suite too, by having a `proxy` that its definition points to.
+"""
+
+import time
+from pathlib import Path
+
+import pyrage
+
+from injector import local_file
+from injector.core import stores
+from injector.core.plan import Plan, PlanStore, Read
+from injector.deadline import Deadline
+from injector.fetch import Chance, fetch
+from tests.providers.certificates import Authority
+from tests.providers.fake_vault import FakeVault
+from tests.providers.fault_proxy import FaultProxy
+
+CREDENTIAL = "CANARY-CREDENTIAL"
+
+
+class Rig:
+    """What the suite needs of a store. `name` is the member of the union of definitions."""
+
+    has_versions = False
+    has_binary = False
+    """Whether a field may hold bytes that are no text."""
+    names = ("plain", "with.dots-and_dashes", "deep/er/path")
+    """Names that the store can hold, odd ones too."""
+    largest = 512 * 1024
+    proxy = None
+
+    def __init__(self, folder: Path):
+        self.sources = folder / "sources"
+        self.sources.mkdir(parents=True)
+        self.waits = []
+
+    def path(self, name):
+        """Return the path of a secret by a plain name."""
+        return name
+
+    def put(self, name, data):
+        """Store a mapping of texts (or bytes, if `has_binary`) as a new version of the secret."""
+        raise NotImplementedError
+
+    def document(self):
+        """Return the store's definition."""
+        raise NotImplementedError
+
+    def source(self, path, text):
+        """Write one projected source, as the kubelet would."""
+        place = self.sources / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    def read(self, *wanted, deadline_s=20.0, document=None, clock=time.monotonic):
+        """Fetch names or (name, version) pairs through the real `fetch`; return the answers."""
+        pairs = [(w, None) if isinstance(w, str) else w for w in wanted]
+        reads = tuple(Read(store=0, path=self.path(name), version=v) for name, v in pairs)
+        document = {"retry": {"attempts": 3}, **(document or self.document())}
+        plan = Plan(
+            namespace="shop",
+            service_account="checkout",
+            stores=(PlanStore(name="store", document=stores.canonical(document)),),
+            reads=reads,
+        )
+        self.fetched = fetch(
+            plan,
+            self.sources,
+            Deadline.after(deadline_s),
+            chance=Chance(sleep=self.waits.append, random=lambda: 0.5, clock=clock),
+        )
+        return [self.fetched.answers[read] for read in reads]
+
+    def close(self):
+        """Stop what runs."""
+
+
+class VaultRig(Rig):
+    """A fake Vault behind TLS and the fault proxy, entered by kubernetes auth."""
+
+    name = "vault"
+    has_versions = True
+    names = (*Rig.names, "with blank", "ünï/cödé", "a+b&c=d", "back'tick`", "plus+@:,~!$()*")
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.authority = Authority(folder)
+        self.vault = FakeVault()
+        self.proxy = FaultProxy(self.authority.context(), self.vault.server_address)
+        self.source("tokens/store", f"{CREDENTIAL}\n")
+        self.vault.logins["kubernetes", "shop", CREDENTIAL] = ["kv/", "old/", "database/"]
+
+    def path(self, name):
+        return name if name.startswith(("kv/", "old/", "database/", "no/")) else f"kv/{name}"
+
+    def put(self, name, data):
+        self.vault.put(name, data)
+
+    def document(self, **vault):
+        return {
+            "timeout": "2s",
+            "vault": {
+                "address": f"https://127.0.0.1:{self.proxy.port}",
+                "caBundle": self.authority.pem,
+                "auth": {"kubernetes": {"role": "shop"}},
+                **vault,
+            },
+        }
+
+    def is_login(self, request):
+        """Say whether a recorded request was a login."""
+        return request.method == "POST"
+
+    def expire_logins(self):
+        """Revoke every token given so far."""
+        self.vault.tokens.clear()
+
+    def forbid(self):
+        """Let logins from now on read nothing of the suite's secrets."""
+        self.vault.logins["kubernetes", "shop", CREDENTIAL] = ["kv/other/"]
+
+    def refuse_logins(self):
+        """Let nobody in from now on."""
+        self.vault.logins.clear()
+
+    def close(self):
+        self.proxy.close()
+        self.vault.close()
+
+
+class LocalRig(Rig):
+    """A real age file in a ConfigMap, its identity in a Secret."""
+
+    name = "local"
+    has_versions = has_binary = True
+    names = (*Rig.names, "ünï/cödé", "with blank")
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.identity = pyrage.x25519.Identity.generate()
+        self.secrets = local_file.EMPTY
+        self.source("secrets/key/identity", f"# made for a test\n{self.identity}\n")
+        self._write()
+
+    def put(self, name, data):
+        self.secrets = local_file.put(self.secrets, name, data, created="2026-01-01T00:00:00Z")
+        self._write()
+
+    def document(self):
+        return {
+            "local": {
+                "file": {"configMapRef": {"name": "file", "key": "store.age"}},
+                "identity": {"secretRef": {"name": "key", "key": "identity"}},
+            }
+        }
+
+    def _write(self):
+        sealed = local_file.encrypt(self.secrets, [str(self.identity.to_public())])
+        self.source("configmaps/file/store.age", sealed)
+
+
+class KubernetesRig(Rig):
+    """Secrets as the kubelet lays them out, with its `..data` links."""
+
+    name = "k8s"
+    has_binary = True
+    names = ("plain", "with.dots-and-dashes")
+
+    def put(self, name, data):
+        folder = self.sources / "secrets" / name
+        stamp = folder / "..2026_01_01"
+        stamp.mkdir(parents=True, exist_ok=True)
+        for key, value in data.items():
+            (stamp / key).write_bytes(value if isinstance(value, bytes) else value.encode())
+            if not (folder / key).is_symlink():
+                (folder / key).symlink_to(f"..data/{key}")
+        if not (folder / "..data").is_symlink():
+            (folder / "..data").symlink_to(stamp.name)
+
+    def document(self):
+        return {"k8s": {}}
+
+
+RIGS = {rig.name: rig for rig in (VaultRig, LocalRig, KubernetesRig)}
+NETWORK = [name for name, rig in RIGS.items() if rig is VaultRig]
+"""The stores that the fault suite runs against."""

@@ -1,0 +1,137 @@
+"""What every store does alike: the contract of `injector.providers`, through the real `fetch`."""
+
+import pytest
+
+from injector.core import errors
+from injector.core.pick import pick
+from injector.core.secret import Failure, Secret
+
+DATA = {"user": "shop", "password": 'p"ä\n$(X)#{y} \\'}
+
+
+def revealed(answer):
+    """What a secret holds, as plain data."""
+    assert isinstance(answer, Secret), answer
+    return answer.reveal()
+
+
+def test_a_secret_is_read_with_all_its_fields(rig):
+    """Values come as they are, whatever characters they have."""
+    rig.put("plain", DATA)
+
+    (answer,) = rig.read("plain")
+
+    assert revealed(answer) == DATA
+    assert pick(answer, "password").data == DATA["password"].encode()
+    assert pick(answer, "/user").data == b"shop"
+
+
+def test_an_empty_value_is_a_value(rig):
+    """Empty and missing are two things."""
+    rig.put("plain", {"user": ""})
+
+    (answer,) = rig.read("plain")
+
+    assert pick(answer, "user").data == b""
+
+
+def test_every_name_reaches_the_store_as_the_plan_has_it(rig):
+    """No name is cleaned up, encoded twice or cut off."""
+    for name in rig.names:
+        rig.put(name, {"name": name})
+
+    answers = rig.read(*rig.names)
+
+    assert [revealed(answer) for answer in answers] == [{"name": name} for name in rig.names]
+
+
+@pytest.mark.parametrize("count", [1, 21, 41])
+def test_many_reads_are_answered_each_with_its_own_secret(rig, count):
+    """Batches and concurrent reads mix nothing up."""
+    names = [f"secret-{i}" for i in range(count)]
+    for name in names:
+        rig.put(name, {"name": name})
+
+    answers = rig.read(*names)
+
+    assert [revealed(answer) for answer in answers] == [{"name": name} for name in names]
+
+
+def test_a_large_value_arrives_whole(rig):
+    """Half a MiB of text that does not compress."""
+    text = "".join(chr(33 + i * 7919 % 90) for i in range(rig.largest))
+    rig.put("plain", {"text": text})
+
+    (answer,) = rig.read("plain")
+
+    assert pick(answer, "text").data == text.encode()
+
+
+def test_a_missing_secret_is_told_apart_from_its_neighbours(rig):
+    """One missing secret costs no other read its answer."""
+    rig.put("plain", DATA)
+
+    missing, there = rig.read("nothing-here", "plain")
+
+    assert isinstance(missing, Failure)
+    assert missing.code is errors.MISSING
+    assert revealed(there) == DATA
+
+
+def test_a_version_is_pinned(rig):
+    """An older version is read by its number, the newest without one; an unknown one is missing."""
+    if not rig.has_versions:
+        (answer,) = rig.read(("plain", "1"))
+        assert (type(answer), answer.code) == (Failure, errors.REFERENCE)
+        return
+    rig.put("plain", {"n": "one"})
+    rig.put("plain", {"n": "two"})
+
+    first, newest, unknown = rig.read(("plain", "1"), "plain", ("plain", "7"))
+
+    assert (revealed(first), first.version) == ({"n": "one"}, "1")
+    assert (revealed(newest), newest.version) == ({"n": "two"}, "2")
+    assert unknown.code is errors.MISSING
+
+
+def test_a_binary_value_arrives_byte_for_byte(rig):
+    """Where a store can hold bytes that are no text, they come as they are."""
+    if not rig.has_binary:
+        rig.put("plain", {"text": "a\x00b"})
+        assert revealed(rig.read("plain")[0]) == {"text": "a\x00b"}
+        return
+    rig.put("plain", {"der": bytes(range(256)), "text": "a"})
+
+    (answer,) = rig.read("plain")
+
+    assert revealed(answer) == {"der": bytes(range(256)), "text": "a"}
+
+
+@pytest.mark.parametrize("path", ["a/../b", "a//b", "a/./b", "a%2Fb", "a?b", "a#b", "a\nb"])
+def test_a_hostile_path_never_reaches_the_store(rig, path):
+    """A plan that somebody wrote by hand is refused before anything is sent."""
+    (answer,) = rig.read(path)
+
+    assert isinstance(answer, Failure)
+    assert answer.code is errors.REFERENCE
+    assert rig.proxy is None or rig.proxy.seen == []
+
+
+def test_nothing_of_a_session_prints_its_secrets(rig):
+    """Answers and facts may be logged by accident without harm."""
+    rig.put("plain", {"user": "CANARY-VALUE"})
+
+    rig.read("plain")
+
+    assert "CANARY" not in repr(rig.fetched)
+    assert "CANARY" not in str(rig.fetched)
+
+
+def test_two_references_to_one_secret_are_one_read(rig):
+    """A dynamic username and its password come from the same lease."""
+    rig.put("plain", DATA)
+
+    first, second = rig.read("plain", "plain")
+
+    assert first is second
+    assert rig.fetched.stores[0].reads == 1

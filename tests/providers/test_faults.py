@@ -1,0 +1,347 @@
+"""How every store behind a network fails: coded, in time, without a word of the server's own."""
+
+import ssl
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from injector.core import errors
+from injector.core.secret import Failure, Secret
+from tests.providers.certificates import Authority
+from tests.providers.fault_proxy import Hang, Oversized, Reset, Status, Trickle
+
+FINE = {"user": "shop"}
+
+
+@pytest.fixture(autouse=True)
+def _secret(remote):
+    remote.put("plain", FINE)
+
+
+def failed(answer):
+    """The failure, after a look that nothing foreign is in it."""
+    assert isinstance(answer, Failure)
+    assert "CANARY" not in repr(answer)
+    return answer
+
+
+def only_reads(remote):
+    """Let faults hit reads, not logins."""
+    remote.proxy.when = lambda request: not remote.is_login(request)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Status(500), errors.DOWN),
+        (Status(502, (("Content-Type", "text/html"),), b"<h1>CANARY</h1>"), errors.DOWN),
+        (Status(503), errors.DOWN),
+        (Status(429), errors.THROTTLED),
+        (Reset(), errors.DOWN),
+        (Reset(after=3), errors.DOWN),
+    ],
+)
+@pytest.mark.parametrize("hits", ["login", "read"])
+def test_a_passing_failure_is_tried_again(remote, fault, code, hits):
+    """The store is asked again and answers; with a lasting fault the tries end, and are counted."""
+    remote.proxy.when = lambda request: remote.is_login(request) == (hits == "login")
+    remote.proxy.faults = [fault]
+
+    (answer,) = remote.read("plain")
+    assert isinstance(answer, Secret)
+    assert answer.reveal() == FINE
+
+    remote.proxy.faults = [fault] * 100
+    failure = failed(remote.read("plain")[0])
+    assert failure.code is code
+    assert failure.what.endswith("(3 tries)")
+
+
+def test_waits_are_jittered_and_as_long_as_the_store_asks(remote):
+    """The second wait is twice the first; Retry-After stretches one wait, and is obeyed."""
+    only_reads(remote)
+    remote.proxy.faults = [Status(503), Status(503)]
+    remote.read("plain")
+    assert remote.waits == [0.1, 0.2]
+
+    remote.waits.clear()
+    throttled = Status(429, (("Content-Type", "application/json"), ("Retry-After", "7")))
+    remote.proxy.faults = [throttled]
+    (answer,) = remote.read("plain")
+    assert isinstance(answer, Secret)
+    assert remote.waits == [7.0]
+
+
+def test_a_wait_beyond_the_deadline_is_not_begun(remote):
+    """The failure comes at once when the store asks for more time than there is."""
+    only_reads(remote)
+    throttled = Status(429, (("Content-Type", "application/json"), ("Retry-After", "3600")))
+    remote.proxy.faults = [throttled]
+
+    failure = failed(remote.read("plain")[0])
+
+    assert (failure.code, remote.waits) == (errors.THROTTLED, [])
+
+
+@pytest.mark.parametrize("fault", [Hang(), Hang(after=60), Trickle()])
+@pytest.mark.parametrize("hits", ["login", "read"])
+def test_a_store_that_hangs_is_left_behind_at_the_deadline(remote, fault, hits):
+    """Neither silence nor one byte now and then holds anybody up."""
+    remote.proxy.when = lambda request: remote.is_login(request) == (hits == "login")
+    remote.proxy.faults = [fault] * 100
+    started = time.monotonic()
+
+    failure = failed(remote.read("plain", deadline_s=0.5)[0])
+
+    assert failure.code in (errors.DEADLINE, errors.DOWN)
+    assert time.monotonic() - started < 2
+
+
+def test_one_try_takes_no_longer_than_its_timeout(remote):
+    """A hanging try is given up for another one, which is answered."""
+    only_reads(remote)
+    remote.proxy.faults = [Trickle(every_s=0.2)]
+
+    (answer,) = remote.read("plain", document={**remote.document(), "timeout": "300ms"})
+
+    assert isinstance(answer, Secret)
+
+
+@pytest.mark.parametrize("declares_length", [True, False])
+def test_a_body_without_end_is_not_read_to_its_end(remote, declares_length):
+    """The answer is dropped a little above 1 MiB, and not asked for again."""
+    only_reads(remote)
+    remote.proxy.faults = [Oversized(declares_length=declares_length)] * 9
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.BODY
+    assert remote.proxy.sent < 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Status(200, (("Content-Type", "text/html"),), b"<h1>CANARY</h1>"), errors.CONTENT),
+        (Status(200, (), b'{"data":{"data":{}}}'), errors.CONTENT),
+        (Status(200, body=b'{"CANARY":'), errors.CONTENT),
+        (Status(200, body=b'{"a":1,"a":2}'), errors.CONTENT),
+        (Status(200, body=b"[" * 100_000), errors.CONTENT),
+        (Status(200, body=b"[]"), errors.CONTENT),
+        (Status(200, body=b"{}"), errors.CONTENT),
+        (Status(204, (), b""), errors.CONTENT),
+        (Status(418), errors.CONTENT),
+    ],
+)
+@pytest.mark.parametrize("hits", ["login", "read"])
+def test_an_answer_of_another_form_is_final(remote, fault, code, hits):
+    """A captive portal, a wrong port, a broken server: told at once, nothing quoted."""
+    remote.proxy.when = lambda request: remote.is_login(request) == (hits == "login")
+    remote.proxy.faults = [fault] * 9
+
+    assert failed(remote.read("plain")[0]).code is code
+    assert remote.waits == []
+
+
+@pytest.mark.parametrize("hits", ["login", "read"])
+def test_a_redirect_is_named_and_never_followed(remote, hits):
+    """No credential goes to where a server points."""
+    remote.proxy.when = lambda request: remote.is_login(request) == (hits == "login")
+    remote.proxy.faults = [Status(307, (("Location", "https://evil.example:8200/v1/x"),))] * 9
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.DOWN
+    assert failure.what == "it redirects to evil.example:8200, not followed (3 tries)"
+
+
+def test_a_closed_port_refuses(remote):
+    """The address is in the message."""
+    remote.proxy.refuse()
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.DOWN
+    assert failure.what == f"127.0.0.1:{remote.proxy.port} refuses the connection (3 tries)"
+
+
+def test_a_name_that_does_not_resolve_is_told(remote):
+    """DNS trouble has its own words."""
+    document = remote.document(address="https://no-such-host.invalid:8200")
+
+    failure = failed(remote.read("plain", document=document)[0])
+
+    assert failure.code is errors.DOWN
+    assert failure.what == "the name no-such-host.invalid cannot be resolved (3 tries)"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "what"),
+    [
+        ({"ends": -0.5}, "its certificate has expired"),
+        ({"starts": 1}, "its certificate is not valid yet; is the clock right?"),
+        ({"name": "10.0.0.1"}, "its certificate is for another IP address"),
+    ],
+)
+def test_a_certificate_that_cannot_be_trusted_says_why(remote, certificate, what):
+    """Expired, early and wrong name are three sentences; nothing was sent."""
+    remote.proxy.context = remote.authority.context(**certificate)
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.TLS
+    assert failure.what == f"127.0.0.1 is not trusted: {what} (3 tries)"
+    assert remote.proxy.seen == []
+
+
+def test_an_authority_we_do_not_know_is_not_trusted(remote, tmp_path):
+    """Another CA, or the system's own, does not vouch for the store."""
+    other = tmp_path / "other"
+    other.mkdir()
+    remote.proxy.context = Authority(other).context()
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.TLS
+    assert "authority that caBundle does not hold" in failure.what
+    assert remote.proxy.seen == []
+
+
+def test_a_server_name_may_differ_from_the_address(remote):
+    """The certificate is held against tlsServerName, and against nothing else."""
+    remote.proxy.context = remote.authority.context(name="vault.shop.svc")
+
+    wrong, right = (
+        remote.read("plain", document=remote.document(tlsServerName=name))[0]
+        for name in ("other.shop.svc", "vault.shop.svc")
+    )
+
+    assert failed(wrong).what == (
+        "other.shop.svc is not trusted: its certificate is for another name (3 tries)"
+    )
+    assert isinstance(right, Secret)
+
+
+def test_old_tls_is_not_spoken(remote):
+    """TLS 1.1 and older count as no TLS."""
+    context = remote.authority.context()
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    remote.proxy.context = context
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.TLS
+    assert remote.proxy.seen == []
+
+
+def test_a_server_without_tls_gets_nothing(remote):
+    """Plain HTTP on the port is no store."""
+    remote.proxy.context = None
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code in (errors.TLS, errors.DOWN)
+    assert remote.proxy.seen == []
+
+
+def test_who_may_not_read_is_told_once_and_not_tried_again(remote):
+    """Forbidden is final, and says as whom."""
+    remote.forbid()
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.FORBIDDEN
+    assert failure.identity
+    assert remote.waits == []
+
+
+def test_who_is_not_known_is_told_once_and_not_tried_again(remote):
+    """A refused login is final, and says as whom."""
+    remote.refuse_logins()
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.UNAUTHENTICATED
+    assert failure.identity
+    assert (remote.waits, len(remote.proxy.seen)) == ([], 1)
+
+
+def test_a_missing_credential_is_told_without_asking_the_store(remote):
+    """The token's file is not there: the store hears nothing."""
+    for path in remote.sources.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.UNAUTHENTICATED
+    assert remote.proxy.seen == []
+
+
+def test_an_expired_login_is_renewed_once(remote):
+    """Between login and read the token dies: a new login, and the read succeeds."""
+    logins = []
+
+    def dies(request):
+        if remote.is_login(request):
+            logins.append(request)
+        elif len(logins) == 1:
+            remote.expire_logins()
+        return False
+
+    remote.proxy.when = dies
+    remote.proxy.faults = [Status(500)]  # never used: `dies` says no
+
+    (answer,) = remote.read("plain")
+
+    assert isinstance(answer, Secret)
+    assert (len(logins), remote.waits) == (2, [])
+
+
+def test_a_login_that_always_dies_is_renewed_only_once(remote):
+    """No storm of logins."""
+    remote.proxy.when = lambda request: (
+        False if remote.is_login(request) else bool(remote.expire_logins())
+    )
+    remote.proxy.faults = [Status(500)]
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.EXPIRED
+    assert sum(map(remote.is_login, remote.proxy.seen)) == 2
+
+
+def test_one_bad_read_costs_no_other_read(remote):
+    """Faults hit what they hit; the rest is delivered, after one login."""
+    names = [f"secret-{i}" for i in range(12)]
+    for name in names:
+        remote.put(name, {"name": name})
+
+    answers = remote.read(*names, "missing")
+
+    assert [answer.reveal()["name"] for answer in answers[:-1]] == names
+    assert failed(answers[-1]).code is errors.MISSING
+    assert sum(map(remote.is_login, remote.proxy.seen)) == 1
+
+
+def test_proxies_of_the_environment_are_not_used(remote, monkeypatch):
+    """A variable of the image cannot turn our traffic."""
+    for name in ("https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    assert isinstance(remote.read("plain")[0], Secret)
+
+
+def test_a_forbidden_peer_gets_nothing(remote, monkeypatch):
+    """A name that leads to a link-local address is left alone once that is known."""
+    judge = SimpleNamespace(is_forbidden_peer=lambda ip: ip == "127.0.0.1")
+    monkeypatch.setattr("injector.connection.address", judge)
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.DOWN
+    assert "link-local" in failure.what
+    assert remote.proxy.seen == []
