@@ -44,17 +44,17 @@ PEOPLE = {
 
 
 def grants(role):
-    """Return what a role grants, one line per resource; no rule has more than one name."""
-    found = []
+    """Return what a role grants, one line per resource and name; no rule has more than one name."""
+    found = {}
     for rule in role["rules"]:
         assert set(rule) <= {"apiGroups", "resources", "verbs", "resourceNames"}
         [name] = rule.get("resourceNames", [None])
-        found += [
-            (group, resource, tuple(rule["verbs"]), name)
-            for group in rule["apiGroups"]
-            for resource in rule["resources"]
-        ]
-    return found
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                found.setdefault((group, resource, name), []).extend(rule["verbs"])
+    return [
+        (group, resource, tuple(verbs), name) for (group, resource, name), verbs in found.items()
+    ]
 
 
 def test_webhook_may_do_exactly_this():

@@ -1,5 +1,6 @@
 """What an operator can set: documented, used, and checked before anything is rendered."""
 
+import dataclasses
 import json
 import re
 from functools import reduce
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from tests.chart.manifests import CHART, TEMPLATES
+from webhook.settings import Settings
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -58,7 +60,7 @@ def test_defaults_satisfy_the_schema():
 
 def test_values_and_schema_name_the_same_settings():
     """Every setting has a default and a schema; probes and resources are partial."""
-    partial = re.compile(r"(\w+Probe|(injected\.)?resources)\.")
+    partial = re.compile(r"(\w+Probe|resources)\.")
     found = [(path, where) for path, where in names(VALUES, SCHEMA) if not partial.match(path)]
 
     assert found == []
@@ -84,6 +86,16 @@ def test_every_value_is_used():
     text = "".join(path.read_text() for path in TEMPLATES.rglob("*.*"))
 
     assert [name for name in VALUES if f".Values.{name}" not in text] == []
+
+
+def test_process_knows_every_variable_that_the_chart_sets():
+    """Each variable of the webhook's container is a setting of the process."""
+    text = (TEMPLATES / "_settings.tpl").read_text()
+    variables = re.findall(r"^([A-Z_]+): ", text, flags=re.MULTILINE)
+    known = {field.name.upper() for field in dataclasses.fields(Settings)}
+
+    assert "IMAGE" in variables
+    assert [name for name in variables if name not in known] == []
 
 
 @pytest.mark.parametrize(
@@ -113,6 +125,7 @@ def test_unknown_names_are_refused(path, value):
         ("webhook.failurePolicy", "Open"),
         ("webhook.timeoutSeconds", 31),
         ("webhook.port", 0),
+        ("injected.resources.limits.memory", "lots"),
         ("guard.actions", []),
         ("guard.actions", ["Deny", "Warn"]),
         ("certs.mode", "none"),

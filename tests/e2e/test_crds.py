@@ -14,6 +14,7 @@ from tests.e2e.testbed.process import until
 GROUP = "trial.secret-injector.io"
 VAULT = {"address": "https://vault:8200", "auth": {"kubernetes": {"role": "app"}}}
 AWS = {"region": "eu-west-1", "auth": {"podIdentity": {}}}
+AWS = {"region": "eu-west-1", "auth": {"podIdentity": {}}}
 SECRET = {"secretRef": {"name": "a", "key": "b"}}
 REST = (
     "<nil>: Invalid value: null: some validation rules were not checked because the object was"
@@ -140,8 +141,8 @@ def test_name_of_the_built_in_store_is_taken(judge):
             "ServiceSecrets",
             {"presets": [{"type": "registry", "source": "k8s:a", "host": "h"}]},
             (
-                "spec.presets[0]: Invalid value: host, database, userField and passwordField are for"
-                " postgres, not for registry"
+                "spec.presets[0]: Invalid value: host, database, userField and passwordField are"
+                " for postgres, not for registry"
             ),
         ),
         (
@@ -151,8 +152,8 @@ def test_name_of_the_built_in_store_is_taken(judge):
                 "env": {},
             },
             (
-                "spec.namespaceSelector.matchExpressions[0].values: Invalid value: values must be set"
-                " with the operator In"
+                "spec.namespaceSelector.matchExpressions[0].values: Invalid value: values must be"
+                " set with the operator In"
             ),
         ),
         (

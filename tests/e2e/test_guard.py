@@ -23,9 +23,9 @@ VOLUMES = [
     {"name": "secret-injector-sources", "projected": {"sources": []}},
 ]
 NO_CONTAINER = (
-    "the pod asks for injection, and no container of the injector is in it: the webhook was not"
-    " asked, or its work was undone; opt out with the annotation"
-    f' {PREFIX}inject: "false"'
+    "the pod names values to inject, and no container of the injector is in it: the webhook was"
+    " not asked, its work was undone, or the names stand for nothing;"
+    f' {PREFIX}inject: "false" opts out'
 )
 FOREIGN_MOUNT = "another container mounts a volume of the injector, beyond its own read-only folder"
 RIGHTS = "the container secret-injector has rights that the injector does not ask for"

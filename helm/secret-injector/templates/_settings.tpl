@@ -7,18 +7,23 @@ METRICS_PORT: {{ .Values.metrics.port }}
 LOG_LEVEL: {{ .Values.webhook.logLevel }}
 # The answer must come before the API server stops waiting.
 REQUEST_TIMEOUT_S: {{ subf .Values.webhook.timeoutSeconds 0.5 }}
-{{- if eq .Values.certs.mode "self-signed" }}
 SERVICE: {{ $name }}
-TLS_SECRET: {{ include "secret-injector.certificateSecret" . }}
 MUTATING_CONFIGURATION: {{ $name }}
 VALIDATING_CONFIGURATION: {{ $name }}
+{{- if eq .Values.certs.mode "self-signed" }}
+TLS_SECRET: {{ include "secret-injector.certificateSecret" . }}
 CERTIFICATE_LIFE_S: {{ mul (.Values.certs.duration | trimSuffix "h" | int) 3600 }}
 {{- else }}
 TLS_CERT: /etc/secret-injector/tls/tls.crt
 TLS_KEY: /etc/secret-injector/tls/tls.key
 {{- end }}
-LEASE: {{ $name }}
-INJECTED_IMAGE: {{ include "secret-injector.injectedImage" . }}
-INJECTED_IMAGE_PULL_POLICY: {{ default .Values.image.pullPolicy .Values.injected.image.pullPolicy }}
-INJECTED_RESOURCES: {{ .Values.injected.resources | toJson | squote }}
+IMAGE: {{ include "secret-injector.injectedImage" . }}
+PULL_POLICY: {{ default .Values.image.pullPolicy .Values.injected.image.pullPolicy }}
+{{- with .Values.injected }}
+CPU_REQUEST: {{ .resources.requests.cpu }}
+MEMORY_REQUEST: {{ .resources.requests.memory }}
+MEMORY_LIMIT: {{ .resources.limits.memory }}
+FETCH_LOG_LEVEL: {{ .logLevel }}
+FETCH_DEADLINE_S: {{ .deadlineSeconds }}
+{{- end }}
 {{- end }}
