@@ -12,13 +12,16 @@ from typing import TextIO
 
 Field = str | int | float | bool | None | Sequence[Mapping[str, "Field"]]
 
+LEVELS = ("debug", "info", "warning", "error")
+
 
 class Log:
-    """Writes events to a stream; the fields given here stand in every line."""
+    """Writes events of a level and above to a stream; `bound` fields stand in every line."""
 
-    def __init__(self, stream: TextIO, **bound: Field) -> None:
-        """Take the stream, and fields such as the pod's name."""
+    def __init__(self, stream: TextIO, *, level: str = "info", **bound: Field) -> None:
+        """Take the stream, the least of `LEVELS`, and fields such as the pod's name."""
         self._stream = stream
+        self._levels = LEVELS[LEVELS.index(level) :]
         self._bound = bound
 
     def info(self, event: str, **fields: Field) -> None:
@@ -30,6 +33,8 @@ class Log:
         self._write("warning", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, Field]) -> None:
+        if level not in self._levels:
+            return
         seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
         timestamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
         line = {

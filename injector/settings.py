@@ -8,6 +8,7 @@ from pathlib import Path
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
+from injector.logs import LEVELS
 
 PREFIX = "SECRET_INJECTOR_"
 
@@ -37,17 +38,27 @@ class FetchSettings:
     termination_log: Path = Path("/dev/termination-log")
     """Where the kubelet looks for the reason of a failure."""
 
+    log_level: str = "info"
+    """The least that is logged: one of `logs.LEVELS`."""
+
     pod_name: str = ""
     """For the log."""
 
 
 def fetch_settings(environ: Mapping[str, str]) -> FetchSettings:
-    """Return the settings of `fetch`; raises Refused when there is no plan."""
+    """Return the settings of `fetch`; raises Refused with everything that is wrong."""
+    problems = []
     plan = environ.get(PREFIX + "PLAN", "")
     if not plan:
         what = f"{PREFIX}PLAN is not set"
         hint = "the webhook sets it in the containers that it adds; there is nothing to run by hand"
-        raise Refused([Problem(code=errors.ARGUMENT, what=what, hint=hint)])
+        problems.append(Problem(code=errors.ARGUMENT, what=what, hint=hint))
+    log_level = environ.get(PREFIX + "LOG_LEVEL") or "info"
+    if log_level not in LEVELS:
+        what = f"{PREFIX}LOG_LEVEL is none of {', '.join(LEVELS)}"
+        problems.append(Problem(code=errors.ARGUMENT, what=what))
+    if problems:
+        raise Refused(problems)
     paths = {
         name: Path(environ[PREFIX + name.upper()])
         for name in (
@@ -60,4 +71,5 @@ def fetch_settings(environ: Mapping[str, str]) -> FetchSettings:
         )
         if environ.get(PREFIX + name.upper())
     }
-    return FetchSettings(plan=plan, pod_name=environ.get("POD_NAME", ""), **paths)
+    pod_name = environ.get("POD_NAME", "")
+    return FetchSettings(plan=plan, log_level=log_level, pod_name=pod_name, **paths)

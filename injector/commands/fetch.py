@@ -34,6 +34,7 @@ that runs it; it takes no arguments, and its settings from the environment:
   SECRET_INJECTOR_ENV_DIR          where the kubelet's env files go
   SECRET_INJECTOR_SOURCES_DIR      projected tokens, keys and files
   SECRET_INJECTOR_LAUNCHER         the launcher to hand over
+  SECRET_INJECTOR_LOG_LEVEL        debug, info (the default), warning or error
   SECRET_INJECTOR_TERMINATION_LOG  where the kubelet looks for the reason of a failure"""
 
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     _keep_memory_private()
     faults.silence_threads()
     try:
-        _run(chosen, Log(sys.stderr, pod=chosen.pod_name))
+        _run(chosen, Log(sys.stderr, level=chosen.log_level, pod=chosen.pod_name))
     except Exception as error:
         termination.write(faults.problems_of(error), chosen.termination_log)
         raise

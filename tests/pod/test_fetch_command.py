@@ -67,7 +67,7 @@ class Pod:
         self.termination_log = folder / "termination-log"
         self.termination_log.touch()
 
-    def start(self, plan):
+    def start(self, plan, **more):
         settings = {
             "SECRET_INJECTOR_PLAN": plan if isinstance(plan, str) else plan_codec.encode(plan),
             "SECRET_INJECTOR_VOLUME_DIR": str(self.volumes.volume),
@@ -79,15 +79,15 @@ class Pod:
         }
         return subprocess.Popen(
             [sys.executable, "-m", "injector", "fetch"],
-            env={**os.environ, **settings},
+            env={**os.environ, **settings, **more},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def fetch(self, plan):
+    def fetch(self, plan, **more):
         """Run to the end; return status and messages after searching everything for the canary."""
-        process = self.start(plan)
+        process = self.start(plan, **more)
         output, messages = process.communicate(timeout=30)
         assert output == ""
         assert_clean(output, messages, self.termination_log.read_text())
@@ -151,6 +151,30 @@ def test_everything_planned_is_delivered_and_one_line_says_so(pod):
     }
     assert all(0 <= took < 20_000 for took in phases.values())
     assert pod.termination_log.read_text() == ""
+
+
+def test_a_higher_log_level_keeps_success_silent(pod):
+    """The chart's setting for the containers that are added."""
+    plan = plan_for(("app", "password"))
+
+    assert pod.fetch(plan, SECRET_INJECTOR_LOG_LEVEL="warning") == (0, "")
+    status, messages = pod.fetch(plan, SECRET_INJECTOR_LOG_LEVEL="loud")
+    assert (status, messages.splitlines()[0]) == (
+        2,
+        "SI-201 SECRET_INJECTOR_LOG_LEVEL is none of debug, info, warning, error",
+    )
+
+
+def test_the_program_leaves_what_other_programs_need(pod):
+    """A pod's start waits for every import."""
+    process = pod.start(plan_for(("app", "password")), PYTHONPROFILEIMPORTTIME="1")
+    _, imports = process.communicate(timeout=30)
+
+    loaded = {line.rpartition("|")[2].strip() for line in imports.splitlines()}
+    assert "injector.fetch" in loaded
+    heavy = {"click", "yaml", "logging", "asyncio", "structlog", "aiohttp", "argparse", "ctypes"}
+    others = {"hvac", "http.client", "pyrage", "requests", "ssl", "subprocess", "tempfile"}
+    assert (heavy | others).isdisjoint(loaded)
 
 
 def test_a_failure_is_a_block_on_standard_error_and_in_the_termination_message(pod):

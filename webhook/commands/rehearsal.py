@@ -185,9 +185,15 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def environment_of(pid: int) -> dict[str, str]:
-    """Return the environment of a process as the kernel has it."""
-    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    pairs = (os.fsdecode(entry).partition("=") for entry in entries if entry)
+    """Return the environment of a process as the kernel has it.
+
+    For a moment of an execve the kernel shows none: a shell may become its last command.
+    """
+    deadline_s = time.monotonic() + PATIENCE_S
+    found = b""
+    while not found and time.monotonic() < deadline_s:
+        found = Path(f"/proc/{pid}/environ").read_bytes()
+    pairs = (os.fsdecode(entry).partition("=") for entry in found.split(b"\0") if entry)
     return {name: value for name, _, value in pairs}
 
 
