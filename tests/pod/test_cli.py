@@ -174,3 +174,11 @@ class TestEnds:
 
         assert (process.wait(timeout=20), messages) == (141, "")
         process.stderr.close()
+
+
+def test_a_wrong_option_is_a_wrong_call():
+    """What the command's own parser says, with our code and status."""
+    done = run("mutate", "--filenam", "pod.yaml")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("SI-201 no such option '--filenam'")
