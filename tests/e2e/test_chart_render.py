@@ -220,6 +220,15 @@ def test_foreign_certificates_need_no_rights(render, values, source):
     assert ("Secret", "injector-secret-injector-tls") not in objects
 
 
+def test_numbers_reach_the_process_as_written(render):
+    """Helm's own number format does not get into the process's variables."""
+    objects = render({"certs": {"duration": "87600h"}, "metrics": {"port": 65535}})
+
+    assert env(objects)["SECRET_INJECTOR_CERTIFICATE_LIFE_S"] == "315360000"
+    assert env(objects)["SECRET_INJECTOR_METRICS_PORT"] == "65535"
+    assert env(objects)["SECRET_INJECTOR_REQUEST_TIMEOUT_S"] == "4.5"
+
+
 def test_kept_definitions_are_marked(render):
     """`crds.keep` protects the definitions from an uninstallation; without it nothing does."""
     key = ("CustomResourceDefinition", "servicesecrets.secret-injector.io")

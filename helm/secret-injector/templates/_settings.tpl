@@ -1,4 +1,4 @@
-{{/* Variables of the webhook's process, without their prefix: see webhook/settings.py for what they mean. */}}
+{{/* Variables of the webhook's process without their prefix; webhook/settings.py says what they mean. Large numbers stand in quotes, or they would come out as 7.776e+06. */}}
 {{- define "secret-injector.settings" -}}
 {{- $name := include "secret-injector.fullname" . -}}
 PORT: {{ .Values.webhook.port }}
@@ -12,17 +12,17 @@ MUTATING_CONFIGURATION: {{ $name }}
 VALIDATING_CONFIGURATION: {{ $name }}
 {{- if eq .Values.certs.mode "self-signed" }}
 TLS_SECRET: {{ include "secret-injector.certificateSecret" . }}
-CERTIFICATE_LIFE_S: {{ mul (.Values.certs.duration | trimSuffix "h" | int) 3600 }}
+CERTIFICATE_LIFE_S: {{ mul (.Values.certs.duration | trimSuffix "h" | int) 3600 | quote }}
 {{- else }}
 TLS_CERT: /etc/secret-injector/tls/tls.crt
 TLS_KEY: /etc/secret-injector/tls/tls.key
 {{- end }}
-IMAGE: {{ include "secret-injector.injectedImage" . }}
+IMAGE: {{ include "secret-injector.injectedImage" . | quote }}
 PULL_POLICY: {{ default .Values.image.pullPolicy .Values.injected.image.pullPolicy }}
 {{- with .Values.injected }}
-CPU_REQUEST: {{ .resources.requests.cpu }}
-MEMORY_REQUEST: {{ .resources.requests.memory }}
-MEMORY_LIMIT: {{ .resources.limits.memory }}
+CPU_REQUEST: {{ .resources.requests.cpu | quote }}
+MEMORY_REQUEST: {{ .resources.requests.memory | quote }}
+MEMORY_LIMIT: {{ .resources.limits.memory | quote }}
 FETCH_LOG_LEVEL: {{ .logLevel }}
 FETCH_DEADLINE_S: {{ .deadlineSeconds }}
 {{- end }}
