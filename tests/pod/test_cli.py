@@ -181,4 +181,4 @@ def test_a_wrong_option_is_a_wrong_call():
     done = run("mutate", "--filenam", "pod.yaml")
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("SI-201 no such option '--filenam'")
+    assert done.stderr.lower().startswith("si-201 no such option '--filenam'")
