@@ -1,4 +1,4 @@
-"""The chart through real Helm: what it renders, and which values it refuses with what words."""
+"""The chart through real Helm: what it renders."""
 
 import json
 
@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from tests.chart.manifests import CHART
-from tests.e2e.testbed.process import CommandFailedError
 
 NAMESPACE = "injector-system"
 DIGEST = "sha256:" + "a" * 64
@@ -242,40 +241,3 @@ def test_test_pod_needs_a_namespace_that_is_served(render):
     """In a release of the test's own namespace there is no test pod that could only fail."""
     assert ("Pod", "injector-secret-injector-test") in render()
     assert ("Pod", "injector-secret-injector-test") not in render(namespace="default")
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ({"certs": {"mode": "existing"}}, "name the Secret in certs.existingSecret"),
-        ({"certs": {"mode": "existing", "existingSecret": "x"}}, "give certs.caBundle, or"),
-        ({"certs": {"caBundle": CA}}, "are for certs.mode existing"),
-        ({"certs": {"issuerRef": {"name": "x"}}}, "certs.issuerRef is for certs.mode cert-manager"),
-        ({"serviceAccount": {"create": False}}, "name an account in serviceAccount.name"),
-        ({"rbac": {"create": False}}, "name the account that you gave the rights to"),
-        (
-            {"podDisruptionBudget": {"maxUnavailable": 1}},
-            "minAvailable or maxUnavailable, not both",
-        ),
-        (
-            {"metrics": {"enabled": False, "podMonitor": {"enabled": True}}},
-            "nothing can be monitored",
-        ),
-        (
-            {"metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
-            "enable one",
-        ),
-        (
-            {"webhook": {"failurePolicy": "Ignore"}, "guard": {"enabled": False}},
-            "starts pods without their secrets",
-        ),
-        ({"metrics": {"port": 8443}}, "must differ"),
-        ({"replicas": 3}, "additional properties 'replicas' not allowed"),
-    ],
-)
-def test_contradictions_fail(render, values, said):
-    """Values that cannot work together are refused before anything is sent, with what to change."""
-    with pytest.raises(CommandFailedError) as failed:
-        render(values)
-
-    assert said in failed.value.stderr.decode()
