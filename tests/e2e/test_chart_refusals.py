@@ -1,4 +1,4 @@
-"""Values that contradict each other, through real Helm: refused in words that say what to change."""
+"""Values that contradict each other, through real Helm: refused, with what to change."""
 
 import json
 
