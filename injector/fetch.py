@@ -19,7 +19,7 @@ from pathlib import Path
 
 from injector import providers
 from injector.core import errors, stores
-from injector.core.errors import FetchFailed, Problem
+from injector.core.errors import Problem, Refused
 from injector.core.plan import Plan, Read
 from injector.core.secret import Failure, LoginFailed, Secret
 from injector.core.stores import Retry, Store
@@ -274,6 +274,6 @@ def _document(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise FetchFailed(
+        raise Refused(
             [Problem(code=errors.PLAN, what="a store's definition in the plan is not JSON")]
         ) from None

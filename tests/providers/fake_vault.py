@@ -1,8 +1,8 @@
 """A small Vault, written from HashiCorp's HTTP API documentation, for tests without a Go toolchain.
 
-Pages followed: "KV secrets engine version 1/2 (API)", "Kubernetes/JWT/AppRole auth method
-(API)", "/auth/token" (lookup-self), "/sys/wrapping/unwrap", "/sys/internal/ui/mounts", and "HTTP API: status
-codes". The same suite runs against the real server in the e2e tests and holds this to account.
+Pages followed: "KV secrets engine version 1/2 (API)", "Kubernetes/JWT/AppRole auth method (API)",
+"/auth/token" (lookup-self), "/sys/wrapping/unwrap", "/sys/internal/ui/mounts", and "HTTP API:
+status codes". The suite runs against the real server in the e2e tests and holds this to account.
 """
 
 import json

@@ -103,9 +103,12 @@ class FaultProxy:
     def _serve(self, plain):
         try:
             plain.settimeout(0.2)
-            connection = (
-                self.context.wrap_socket(plain, server_side=True) if self.context else plain
-            )
+            if self.context is None:  # a server that speaks plain HTTP and is greeted with TLS
+                plain.recv(65_536)
+                plain.sendall(_answer(400, (), b""))
+                plain.close()
+                return
+            connection = self.context.wrap_socket(plain, server_side=True)
         except OSError:
             plain.close()
             return
@@ -148,9 +151,11 @@ class FaultProxy:
     def _forward(self, request):
         upstream = http.client.HTTPConnection(*self._target, timeout=10)
         try:
-            upstream.putrequest(request.method, request.path, skip_accept_encoding=True)
+            upstream.putrequest(
+                request.method, request.path, skip_host=True, skip_accept_encoding=True
+            )
             for name, value in request.headers.items():
-                if name not in ("host", "connection"):
+                if name != "connection":  # the host stays: signatures cover it
                     upstream.putheader(name, value)
             upstream.endheaders(request.body)
             response = upstream.getresponse()

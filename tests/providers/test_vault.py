@@ -195,7 +195,7 @@ AUTHS = {
 
 @pytest.mark.parametrize("method", AUTHS)
 def test_other_auth_methods_enter_too(rig, method):
-    """jwt with the projected token, AppRole with a secret id from a Secret of the namespace."""
+    """The projected token by jwt, and a secret id from a Secret of the namespace."""
     auth, who = AUTHS[method]
     rig.put("a", {"x": "1"})
     rig.source("secrets/v/id", f"{CREDENTIAL}\n")
@@ -265,16 +265,16 @@ def test_a_role_that_is_not_ours_is_told_apart_from_no_role(rig):
 
 def test_a_token_of_the_environment_is_never_used(rig, monkeypatch, tmp_path):
     """Neither VAULT_TOKEN nor VAULT_ADDR nor a file in the home directory matters."""
-    (tmp_path / ".vault-token").write_text("CANARY")
+    (tmp_path / ".vault-token").write_text("hvs.foreign")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("VAULT_TOKEN", "CANARY")
+    monkeypatch.setenv("VAULT_TOKEN", "hvs.foreign")
     monkeypatch.setenv("VAULT_ADDR", "http://127.0.0.1:9")
     rig.put("a", {"x": "1"})
 
     (answer,) = rig.read("a")
 
     assert isinstance(answer, Secret)
-    assert "CANARY" not in repr(rig.proxy.seen)
+    assert "foreign" not in repr(rig.proxy.seen)
 
 
 def test_a_connection_that_the_server_closed_is_replaced(rig):

@@ -14,7 +14,7 @@ from injector.core.errors import Code
 from injector.core.secret import Failure
 from injector.http_session import Answer
 
-# Status → (code, phrase in the body, what we say); an empty phrase always fits, the first one counts
+# Status → (code, phrase in the body, our words); an empty phrase always fits, the first one counts.
 _MEANINGS: Mapping[int, tuple[tuple[Code, str, str], ...]] = {
     400: (
         (errors.MISSING, "unknown role", "the engine has no such role"),

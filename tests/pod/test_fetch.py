@@ -1,0 +1,232 @@
+"""Fetching: stores side by side, patience with what passes, none with what is final."""
+
+import threading
+import time
+
+import pytest
+
+from injector import fetch as fetching
+from injector.core import errors
+from injector.core.errors import Refused
+from injector.core.plan import Plan, PlanStore, Read
+from injector.core.secret import Failure, LoginFailed, Secret
+from injector.core.stores import Retry
+from injector.deadline import Deadline
+from injector.fetch import Chance, backoff_s, fetch
+
+DOWN = Failure(code=errors.DOWN, what="it is away", identity="us")
+EXPIRED = Failure(code=errors.EXPIRED, what="the token has expired")
+MISSING = Failure(code=errors.MISSING, what="no such secret")
+
+
+class Scripted:
+    """A store whose answers are a script: per try a failure for all reads, or None: secrets."""
+
+    def __init__(self, *script, opens=()):
+        self.script, self.opens = list(script), list(opens)
+        self.asked, self.opened, self.closed = [], 0, 0
+        self.identity = "us"
+
+    def open(self, store, access):
+        self.opened += 1
+        failure = self.opens.pop(0) if self.opens else None
+        if failure is not None:
+            raise LoginFailed(failure)
+        return self
+
+    def read(self, reads, deadline):
+        self.asked.append([read.path for read in reads])
+        answer = self.script.pop(0) if self.script else None
+        if isinstance(answer, Exception):
+            raise answer
+        if callable(answer):
+            answer = answer()
+        if isinstance(answer, dict):
+            return {read: answer.get(read.path) or Secret({}) for read in reads}
+        return {read: answer or Secret({}) for read in reads}
+
+    def close(self):
+        self.closed += 1
+
+
+def plan(*paths, stores=1, attempts=3):
+    """A plan that reads the paths from each of its stores."""
+    document = f'{{"k8s":{{}},"retry":{{"attempts":{attempts}}}}}'
+    return Plan(
+        namespace="shop",
+        service_account="checkout",
+        stores=tuple(PlanStore(name=f"s{i}", document=document) for i in range(stores)),
+        reads=tuple(Read(store=i, path=path) for i in range(stores) for path in paths),
+    )
+
+
+def run(p, scripts, *, deadline_s=10.0):
+    """Fetch with one script for each store; return answers by path, and the waits."""
+    waits = []
+    fetched = fetch(
+        p,
+        None,
+        Deadline.after(deadline_s),
+        open_session=lambda store, access: scripts[int(store.name[1:])].open(store, access),
+        chance=Chance(sleep=waits.append, random=lambda: 1.0),
+    )
+    return fetched, waits
+
+
+def outcomes(fetched):
+    """Answers by path: "secret", or code and words."""
+    return {
+        read.path: "secret" if isinstance(answer, Secret) else (answer.code.id, answer.what)
+        for read, answer in fetched.answers.items()
+    }
+
+
+def test_only_what_failed_in_passing_is_asked_again():
+    """What has its answer, good or final, is left alone."""
+    store = Scripted({"a": DOWN, "b": MISSING}, {"a": DOWN}, None)
+
+    fetched, waits = run(plan("a", "b", "c"), [store])
+
+    assert outcomes(fetched) == {
+        "a": "secret",
+        "b": ("SI-404", "no such secret"),
+        "c": "secret",
+    }
+    assert store.asked == [["a", "b", "c"], ["a"], ["a"]]
+    assert waits == [0.2, 0.4]
+    assert (store.opened, store.closed) == (1, 1)
+
+
+def test_tries_end_and_are_counted():
+    """The last failure is the answer."""
+    store = Scripted(DOWN, DOWN, DOWN, None)
+
+    fetched, waits = run(plan("a"), [store])
+
+    assert outcomes(fetched) == {"a": ("SI-503", "it is away (3 tries)")}
+    assert (len(store.asked), len(waits), store.closed) == (3, 2, 1)
+
+
+def test_a_login_that_fails_in_passing_is_tried_again():
+    """And one that is refused is not."""
+    passing, final = Scripted(opens=[DOWN, DOWN]), Scripted(opens=[MISSING, None])
+
+    fetched, _ = run(plan("a"), [passing])
+    assert outcomes(fetched) == {"a": "secret"}
+    assert (passing.opened, passing.closed) == (3, 1)
+
+    fetched, waits = run(plan("a"), [final])
+    assert outcomes(fetched) == {"a": ("SI-404", "no such secret")}
+    assert (final.opened, final.closed, waits) == (1, 0, [])
+
+
+def test_an_expired_login_is_renewed_once_and_costs_no_try():
+    """What was in passing trouble at the same time is asked again too."""
+    store = Scripted({"a": EXPIRED, "b": DOWN, "c": MISSING}, {"b": DOWN}, {"b": DOWN}, None)
+
+    fetched, _ = run(plan("a", "b", "c", "d"), [store])
+
+    assert outcomes(fetched) == {
+        "a": "secret",
+        "b": "secret",
+        "c": ("SI-404", "no such secret"),
+        "d": "secret",
+    }
+    assert store.asked == [["a", "b", "c", "d"], ["a", "b"], ["b"], ["b"]]
+    assert (store.opened, store.closed) == (2, 2)
+
+
+def test_a_login_that_expires_again_is_final():
+    """One renewal, then the words of the store."""
+    store = Scripted(EXPIRED, EXPIRED, None)
+
+    fetched, _ = run(plan("a"), [store])
+
+    assert outcomes(fetched) == {"a": ("SI-402", "the token has expired")}
+    assert (store.opened, store.closed) == (2, 2)
+
+
+def test_a_store_that_hangs_costs_only_its_own_reads():
+    """At the deadline its thread is left behind; the other store's answers are there."""
+    over = threading.Event()
+    hanging, fine = Scripted(lambda: over.wait(20) and None), Scripted()
+    started = time.monotonic()
+
+    fetched, _ = run(plan("a", stores=2), [hanging, fine], deadline_s=0.3)
+
+    took_s = time.monotonic() - started
+    over.set()
+    by_store = {read.store: answer for read, answer in fetched.answers.items()}
+    assert isinstance(by_store[1], Secret)
+    assert by_store[0] == Failure(
+        code=errors.DEADLINE, what="the store gave no answer before the deadline", identity="us"
+    )
+    assert took_s < 2
+
+
+def test_stores_are_entered_at_the_same_time():
+    """Each store waits for all the others: one after the other would never end."""
+    together = threading.Barrier(5)
+    scripts = [Scripted(lambda: together.wait(5) and None) for _ in range(5)]
+
+    fetched, _ = run(plan("a", stores=5), scripts)
+
+    assert all(isinstance(answer, Secret) for answer in fetched.answers.values())
+
+
+def test_a_fault_of_a_provider_becomes_an_answer_without_its_message():
+    """The message of a foreign exception may quote a value; its type does not."""
+    store = Scripted(ValueError("CANARY"))
+
+    fetched, _ = run(plan("a", "b"), [store])
+
+    words = ("SI-500", "a fault of our own: ValueError in provider k8s")
+    assert outcomes(fetched) == {"a": words, "b": words}
+    assert store.closed == 1
+
+
+def test_a_provider_that_is_not_installed_is_named():
+    """An extra that was left out is no riddle."""
+
+    def nowhere(store, access):
+        raise ModuleNotFoundError("hvac")
+
+    fetched = fetch(plan("a"), None, Deadline.after(5), open_session=nowhere)
+
+    assert outcomes(fetched) == {"a": ("SI-112", "provider k8s is not part of this installation")}
+
+
+@pytest.mark.parametrize("document", ["{", "[]", '{"nope":{}}', "[" * 100_000])
+def test_a_store_definition_that_is_none_is_refused(document):
+    """Plans can be written by anybody; the refusal is coded."""
+    p = Plan(namespace="n", service_account="s", stores=(PlanStore(name="s", document=document),))
+
+    with pytest.raises(Refused):
+        fetch(p, None, Deadline.after(5))
+
+
+def test_backoff_doubles_up_to_its_cap_and_is_scaled_by_chance():
+    """Full jitter: anything from nothing to the bound."""
+    retry = Retry(attempts=9, base_s=0.2, cap_s=1.0)
+
+    assert [backoff_s(retry, n, 1.0) for n in range(1, 6)] == [0.2, 0.4, 0.8, 1.0, 1.0]
+    assert backoff_s(retry, 3, 0.5) == pytest.approx(0.4)
+    assert backoff_s(retry, 3, 0.0) == 0.0
+
+
+def test_facts_say_what_it_took():
+    """Reads, tries, logins and the time of both phases, for the log line."""
+    ticks = iter(range(100))
+    fetched = fetch(
+        plan("a", "b"),
+        None,
+        Deadline.after(5),
+        open_session=Scripted(DOWN).open,
+        chance=Chance(sleep=lambda _: None, random=lambda: 0.0, clock=lambda: next(ticks)),
+    )
+
+    assert fetched.stores == (
+        fetching.StoreFacts(
+            name="s0", provider="k8s", reads=2, tries=2, logins=1, open_ms=1000.0, read_ms=2000.0
+        ),
+    )

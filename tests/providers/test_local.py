@@ -1,0 +1,120 @@
+"""The local store: what is wrong with the file is told apart, and dates are kept."""
+
+import pyrage
+import pytest
+
+from injector import local_file
+from injector.core import errors
+from tests.providers.rigs import LocalRig
+
+
+@pytest.fixture
+def rig(tmp_path):
+    """A file with one secret."""
+    made = LocalRig(tmp_path)
+    made.put("shop/db", {"user": "shop"})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "code", "what"),
+    [
+        (
+            "configmaps/file/store.age",
+            b"DB_PASSWORD=x\n",
+            errors.CONTENT,
+            "the file is not encrypted by age, or damaged at its beginning",
+        ),
+        (
+            "configmaps/file/store.age",
+            pyrage.passphrase.encrypt(b"{}", "x"),
+            errors.CONTENT,
+            "the file is encrypted with a passphrase, and nobody is there to type it",
+        ),
+        (
+            "secrets/key/identity",
+            str(pyrage.x25519.Identity.generate()).encode(),
+            errors.UNAUTHENTICATED,
+            "the file is encrypted for other keys than the identity",
+        ),
+        ("secrets/key/identity", b"", errors.UNAUTHENTICATED, "the identity holds no age key"),
+        (
+            "secrets/key/identity",
+            b"AGE-SECRET-KEY-1ZZZ\n",
+            errors.UNAUTHENTICATED,
+            "the identity holds no age key",
+        ),
+        (
+            "secrets/key/identity",
+            None,
+            errors.UNAUTHENTICATED,
+            "the identity (Secret key, key identity) is not there",
+        ),
+        (
+            "configmaps/file/store.age",
+            None,
+            errors.DOWN,
+            "the file (ConfigMap file, key store.age) is not there (3 tries)",
+        ),
+    ],
+)
+def test_each_thing_that_can_be_wrong_has_its_own_words(rig, place, content, code, what):
+    """Not ours, wrong key, no key, not there."""
+    (rig.sources / place).unlink()
+    if content is not None:
+        rig.source(place, content)
+
+    (answer,) = rig.read("shop/db")
+
+    assert (answer.code, answer.what) == (code, what)
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_a_damaged_file_is_told_apart_from_a_wrong_key(rig, is_cut):
+    """The header says that the key fits; the rest is not what was written."""
+    data = pyrage.encrypt(local_file.encode(rig.secrets), [rig.identity.to_public()])
+    rig.source("configmaps/file/store.age", data[:-9] + (b"" if is_cut else b"x" * 9))
+
+    (answer,) = rig.read("shop/db")
+
+    assert (answer.code, answer.what) == (errors.CONTENT, "the file is damaged or cut off")
+
+
+def test_a_binary_age_file_opens_as_well_as_an_armoured_one(rig):
+    """Both forms of the age format are read."""
+    public = rig.identity.to_public()
+    rig.source(
+        "configmaps/file/store.age", pyrage.encrypt(local_file.encode(rig.secrets), [public])
+    )
+
+    (answer,) = rig.read("shop/db")
+
+    assert answer.reveal() == {"user": "shop"}
+
+
+def test_a_missing_secret_or_version_names_what_is_there(rig):
+    """Names are not secret, and save a look into the file."""
+    rig.put("shop/mail", {"user": "m"})
+
+    secret, version = rig.read("shop/dv", ("shop/db", "4"))
+
+    assert (secret.what, secret.hint) == (
+        "no such secret; secrets there: shop/db, shop/mail",
+        'did you mean "shop/db"?',
+    )
+    assert version.what == "no such version; versions there: 1"
+
+
+def test_an_expired_version_is_not_given_out(rig):
+    """The date is the first day on which it is no longer good."""
+    rig.secrets = local_file.put(
+        rig.secrets, "old", {"a": "b"}, created="2020-01-01T00:00:00Z", expires="2020-02-01"
+    )
+    rig.put("shop/db", {"user": "new"})
+
+    (answer,) = rig.read("old")
+
+    assert (answer.code, answer.what) == (
+        errors.EXPIRED_VALUE,
+        "version 1 expired on 2020-02-01",
+    )
