@@ -2,7 +2,13 @@
 
 import pytest
 
-from tests.providers.rigs import NETWORK, RIGS
+from tests.providers.aws_rigs import ParameterStoreRig, SecretsManagerRig
+from tests.providers.cloud_rigs import AzureRig, GcpRig
+from tests.providers.rigs import KubernetesRig, LocalRig, VaultRig
+
+_REMOTE = (VaultRig, SecretsManagerRig, ParameterStoreRig, AzureRig, GcpRig)
+NETWORK = {rig.name: rig for rig in _REMOTE}
+RIGS = {**NETWORK, **{rig.name: rig for rig in (LocalRig, KubernetesRig)}}
 
 
 @pytest.fixture(params=RIGS)

@@ -1,9 +1,10 @@
 """One rig per store: the most real thing that runs here, set up for the contract suite.
 
-Adding a store: a class with these members, one row in `RIGS`; a store behind a network passes the
-fault suite too, by having a `proxy` that its definition points to.
+Adding a store: a class with these members, one entry in conftest.py's `RIGS`; a store behind a
+network passes the fault suite too, by having a `proxy` that its definition points to.
 """
 
+import json
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyrage
 from injector import local_file
 from injector.core import stores
 from injector.core.plan import Plan, PlanStore, Read
+from injector.core.secret import Secret
 from injector.deadline import Deadline
 from injector.fetch import Chance, fetch
 from tests.providers.certificates import Authority
@@ -19,6 +21,13 @@ from tests.providers.fake_vault import FakeVault
 from tests.providers.fault_proxy import FaultProxy
 
 CREDENTIAL = "CANARY-CREDENTIAL"
+
+
+def revealed(answer):
+    """Return what a secret holds as plain data; some stores keep it as one text, which is JSON."""
+    assert isinstance(answer, Secret), answer
+    data = answer.reveal()
+    return json.loads(data) if isinstance(data, bytes) else data
 
 
 class Rig:
@@ -31,6 +40,8 @@ class Rig:
     """Names that the store can hold, odd ones too."""
     largest = 512 * 1024
     proxy = None
+    has_server_name = False
+    """Whether the definition may name the server that the certificate is for."""
 
     def __init__(self, folder: Path):
         self.sources = folder / "sources"
@@ -44,6 +55,11 @@ class Rig:
     def put(self, name, data):
         """Store a mapping of texts (or bytes, if `has_binary`) as a new version of the secret."""
         raise NotImplementedError
+
+    def version(self, name, number):
+        """Return what the store calls the n-th version of a secret, also where there is none."""
+        del name
+        return str(number)
 
     def document(self):
         """Return the store's definition."""
@@ -82,7 +98,7 @@ class VaultRig(Rig):
     """A fake Vault behind TLS and the fault proxy, entered by kubernetes auth."""
 
     name = "vault"
-    has_versions = True
+    has_versions = has_server_name = True
     names = (*Rig.names, "with blank", "ünï/cödé", "a+b&c=d", "back'tick`", "plus+@:,~!$()*")
 
     def __init__(self, folder):
@@ -182,8 +198,3 @@ class KubernetesRig(Rig):
 
     def document(self):
         return {"k8s": {}}
-
-
-RIGS = {rig.name: rig for rig in (VaultRig, LocalRig, KubernetesRig)}
-NETWORK = [name for name, rig in RIGS.items() if rig is VaultRig]
-"""The stores that the fault suite runs against."""

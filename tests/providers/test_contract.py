@@ -4,15 +4,10 @@ import pytest
 
 from injector.core import errors
 from injector.core.pick import pick
-from injector.core.secret import Failure, Secret
+from injector.core.secret import Failure
+from tests.providers.rigs import revealed
 
 DATA = {"user": "shop", "password": 'p"ä\n$(X)#{y} \\'}
-
-
-def revealed(answer):
-    """What a secret holds, as plain data."""
-    assert isinstance(answer, Secret), answer
-    return answer.reveal()
 
 
 def test_a_secret_is_read_with_all_its_fields(rig):
@@ -87,10 +82,11 @@ def test_a_version_is_pinned(rig):
     rig.put("plain", {"n": "one"})
     rig.put("plain", {"n": "two"})
 
-    first, newest, unknown = rig.read(("plain", "1"), "plain", ("plain", "7"))
+    one, two, seven = (rig.version("plain", number) for number in (1, 2, 7))
+    first, newest, unknown = rig.read(("plain", one), "plain", ("plain", seven))
 
-    assert (revealed(first), first.version) == ({"n": "one"}, "1")
-    assert (revealed(newest), newest.version) == ({"n": "two"}, "2")
+    assert (revealed(first), first.version) == ({"n": "one"}, one)
+    assert (revealed(newest), newest.version) == ({"n": "two"}, two)
     assert unknown.code is errors.MISSING
 
 

@@ -10,6 +10,7 @@ from injector.core import errors
 from injector.core.secret import Failure, Secret
 from tests.providers.certificates import Authority
 from tests.providers.fault_proxy import Hang, Oversized, Reset, Status, Trickle
+from tests.providers.rigs import revealed
 
 FINE = {"user": "shop"}
 
@@ -50,7 +51,7 @@ def test_a_passing_failure_is_tried_again(remote, fault, code, hits):
 
     (answer,) = remote.read("plain")
     assert isinstance(answer, Secret)
-    assert answer.reveal() == FINE
+    assert revealed(answer) == FINE
 
     remote.proxy.faults = [fault] * 100
     failure = failed(remote.read("plain")[0])
@@ -210,6 +211,8 @@ def test_an_authority_we_do_not_know_is_not_trusted(remote, tmp_path):
 
 def test_a_server_name_may_differ_from_the_address(remote):
     """The certificate is held against tlsServerName, and against nothing else."""
+    if not remote.has_server_name:
+        pytest.skip("the store's servers are known by their own names")
     remote.proxy.context = remote.authority.context(name="vault.shop.svc")
 
     wrong, right = (
@@ -322,7 +325,7 @@ def test_one_bad_read_costs_no_other_read(remote):
 
     answers = remote.read(*names, "missing")
 
-    assert [answer.reveal()["name"] for answer in answers[:-1]] == names
+    assert [revealed(answer)["name"] for answer in answers[:-1]] == names
     assert failed(answers[-1]).code is errors.MISSING
     assert sum(map(remote.is_login, remote.proxy.seen)) == 1
 

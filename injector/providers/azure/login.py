@@ -68,8 +68,8 @@ def refusal(spec: AzureKeyVault, token: Claims, answer: Answer) -> Failure:
         return Failure(code=errors.DOWN, what=f"{spec.authority.host} answers {error}")
     if not number:
         what = f"{spec.authority.host} answers {answer.status_code} {error}".rstrip()
-        hint = "check authorityHost and tenantId"
-        return Failure(code=errors.UNAUTHENTICATED, what=what, hint=hint)
+        code = errors.UNAUTHENTICATED if error else errors.CONTENT
+        return Failure(code=code, what=what, hint="check authorityHost and tenantId")
     return Failure(
         code=errors.UNAUTHENTICATED,
         what=f"Microsoft Entra refuses the login: AADSTS{number} {error}".rstrip(),
