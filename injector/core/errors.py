@@ -5,7 +5,7 @@ problems of one input together. No problem ever carries a secret value or a prov
 `what` is written by us, and holds names only.
 
     InjectorError          somebody must stop; carries the problems, knows its exit status
-    ├── Refused            an input is wrong as written: reference, annotation, resource, plan, argument
+    ├── Refused            an input is wrong as written: reference, annotation, plan, argument
     ├── FetchFailed        a store did not give what the plan asks for
     └── DeliveryFailed     the values are there and cannot be handed over
 """
@@ -36,9 +36,9 @@ class Code:
 class Problem:
     """One thing that is wrong: what, where from, where to, as whom, and what to do about it.
 
-    Texts are lower-case without a full stop. `source` is a place to read from or a place in an input
-    (`vault-prod kv/shop/db#password`, `annotation secret-injector.io/env`); `target` the variable or
-    file that waits for it; `origin` the object that asked; `identity` who we were to the store.
+    Texts are lower-case without a full stop. `source` is a place to read from or one in an input
+    (`vault-prod kv/shop/db#password`, `annotation secret-injector.io/env`); `target` the variable
+    or file that waits for it; `origin` the object that asked; `identity` who the store took us for.
     """
 
     code: Code

@@ -19,14 +19,14 @@ _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 class Fields:
     """One mapping under reading; each method takes a field out, `finish` reports what is left over.
 
-    `place` is the path of the mapping (`spec.vault.auth`), `origin` the object it is part of. A child
-    made by `child` shares its parent's list of problems.
+    `place` is the path of the mapping (`spec.vault.auth`), `origin` the object it is part of. A
+    child made by `child` shares its parent's list of problems.
     """
 
     def __init__(
         self, data: object, *, place: str, origin: str, code: Code, problems: list[Problem]
     ) -> None:
-        """Start reading; anything but a mapping with text keys is one problem and reads as empty."""
+        """Start reading; anything but a mapping with text keys is a problem and reads as empty."""
         self.place, self.origin, self.code, self.problems = place, origin, code, problems
         self._known: list[str] = []
         self._data: dict[str, object] = {}

@@ -78,7 +78,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanValue:
-    """How one key's value is made, and who said so: `origin` names the object, `key` the key there."""
+    """How one key's value is made, and who said so: `origin` names the object, `key` its key."""
 
     parts: tuple[Part, ...]
     key: str
@@ -96,7 +96,7 @@ class EnvItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileItem:
-    """A file of a container: `path` relative to its files folder; `mode` None is the plan's default."""
+    """A file of a container: `path` below its files folder; `mode` None is the default."""
 
     path: str
     value: int
@@ -117,7 +117,7 @@ class ContainerPlan:
 class Plan:
     """Everything the injector needs to know.
 
-    `group` is the group that reads the files (mode 0440), None when only the user itself does (0400).
+    `group` is the group that reads the files (mode 0440), None when only the user does (0400).
     `sources` maps the text of each env value that stood in a pod's container to what was written
     there, so that a second look at the pod can see the first state: (container, name, text).
     """

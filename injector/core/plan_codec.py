@@ -12,8 +12,6 @@ import binascii
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable
-from typing import TypeVar
 
 from injector.core import errors, plan
 from injector.core.errors import Problem, Refused
@@ -30,9 +28,8 @@ from injector.core.plan import (
     Rule,
     Use,
 )
-from injector.core.reference import FILTERS, PRESET_FILTERS, Filter
-
-T = TypeVar("T")
+from injector.core.plan_reader import NotAPlan, PlanObject
+from injector.core.reference import FILTERS, PRESET_FILTERS, STORE, Filter
 
 _BLANK = Rule()
 
@@ -44,41 +41,44 @@ def to_json(p: Plan) -> str:
 
 def encode(p: Plan) -> str:
     """Return the plan as it travels; raises Refused above `plan.MAX_ENCODED` characters."""
-    packed = base64.urlsafe_b64encode(zlib.compress(to_json(p).encode(), 6)).decode().rstrip("=")
-    if len(packed) > plan.MAX_ENCODED:
-        what = f"the plan takes {len(packed)} bytes, the limit is {plan.MAX_ENCODED}"
-        raise Refused([Problem(code=errors.TOO_LARGE, what=what)])
+    try:
+        data = to_json(p).encode()
+    except UnicodeEncodeError:
+        what = "a name or a text has half a surrogate pair, which is no character"
+        raise Refused([Problem(code=errors.REFERENCE, what=what)]) from None
+    packed = base64.urlsafe_b64encode(zlib.compress(data, 6)).decode().rstrip("=")
+    for size, limit in ((len(data), plan.MAX_DECODED), (len(packed), plan.MAX_ENCODED)):
+        if size > limit:
+            what = f"the plan takes {size} bytes, the limit is {limit}"
+            raise Refused([Problem(code=errors.TOO_LARGE, what=what)])
     return packed
 
 
 def decode(text: str) -> Plan:
     """Return the plan that the text carries; raises Refused when it is none of ours."""
+    what = "it is not base64url of zlib of JSON"
     try:
         unpacker = zlib.decompressobj()
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        data = unpacker.decompress(packed, plan.MAX_DECODED)
+        # One more than the limit: what stops right there would not show that it has an end.
+        data = unpacker.decompress(packed, plan.MAX_DECODED + 1)
         if unpacker.unconsumed_tail or not unpacker.eof or unpacker.unused_data:
-            raise _NotAPlanError("it is too large or cut off")
+            raise NotAPlan("it is too large or cut off")
         return from_json(data.decode())
-    except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
-        what = (
-            str(error)
-            if isinstance(error, _NotAPlanError)
-            else "it is not base64url of zlib of JSON"
-        )
-        raise Refused(
-            [Problem(code=errors.PLAN, what=f"the plan cannot be read: {what}")]
-        ) from None
+    except NotAPlan as error:
+        what = str(error)
+    except (binascii.Error, zlib.error, ValueError, RecursionError):
+        pass  # what it is not, is said above
+    raise Refused([Problem(code=errors.PLAN, what=f"the plan cannot be read: {what}")])
 
 
 def from_json(text: str) -> Plan:
     """Return the plan of a JSON text; raises ValueError with what is wrong."""
-    data = _Object(json.loads(text), "plan")
-    if data.get("v") != plan.VERSION:
-        raise _NotAPlanError(
-            f"its version is {data.get('v')!r}, this injector reads {plan.VERSION}"
-        )
-    stores = data.each("stores", lambda o: PlanStore(name=o.text("name"), document=o.text("spec")))
+    data = PlanObject(json.loads(text), "plan")
+    version = data.whole("v")
+    if version != plan.VERSION:
+        raise NotAPlan(f"its version is {version}, this injector reads {plan.VERSION}")
+    stores = data.each("stores", _store_from)
     reads = data.each(
         "reads",
         lambda o: Read(
@@ -90,13 +90,16 @@ def from_json(text: str) -> Plan:
     values: list[PlanValue] = []
     for entry in data.objects("values"):
         values.append(_value_from(entry, reads=len(reads), values=len(values)))
+    containers = data.each("containers", lambda o: _container_from(o, len(values)))
+    if len({container.name for container in containers}) != len(containers):
+        raise NotAPlan("a container stands twice")
     return Plan(
         namespace=data.text("ns"),
         service_account=data.text("sa"),
         stores=stores,
         reads=reads,
         values=tuple(values),
-        containers=data.each("containers", lambda o: _container_from(o, len(values))),
+        containers=containers,
         group=data.maybe_whole("group"),
         deadline_s=float(data.whole("deadlineMs")) / 1000,
         sources=data.each(
@@ -158,13 +161,13 @@ def _rule(rule: Rule | None) -> object:
     )
 
 
-def _value_from(o: _Object, *, reads: int, values: int) -> PlanValue:
+def _value_from(o: PlanObject, *, reads: int, values: int) -> PlanValue:
     parts: list[Part] = []
     for entry in o.sequence("parts"):
         if isinstance(entry, str):
             parts.append(entry)
             continue
-        part = _Object(entry, "part")
+        part = PlanObject(entry, "part")
         filters = tuple(_filter_from(step) for step in part.sequence("filters"))
         if part.get("use") is not None:
             parts.append(Use(value=part.index("use", values), filters=filters))
@@ -176,7 +179,7 @@ def _value_from(o: _Object, *, reads: int, values: int) -> PlanValue:
             )
     rule = None
     if o.get("rule") is not None:
-        r = _Object(o.get("rule"), "rule")
+        r = PlanObject(o.get("rule"), "rule")
         rule = Rule(
             required=r.get("required") is not False,
             default=r.maybe_text("default"),
@@ -188,11 +191,11 @@ def _value_from(o: _Object, *, reads: int, values: int) -> PlanValue:
 
 def _filter_from(step: object) -> Filter:
     if not isinstance(step, list) or not step or not all(isinstance(word, str) for word in step):
-        raise _NotAPlanError("a filter is not a list of texts")
+        raise NotAPlan("a filter is not a list of texts")
     name, *args = step
     least, most = (0, 0) if name in PRESET_FILTERS else FILTERS.get(name, (1, 0))
     if not least <= len(args) <= most:
-        raise _NotAPlanError("a filter is unknown or has the wrong arguments")
+        raise NotAPlan("a filter is unknown or has the wrong arguments")
     return Filter(name=name, args=tuple(args))
 
 
@@ -212,80 +215,35 @@ def is_file_path(path: str) -> bool:
     )
 
 
-def _container_from(o: _Object, values: int) -> ContainerPlan:
+def _store_from(o: PlanObject) -> PlanStore:
+    name = o.text("name")
+    if not STORE.fullmatch(name):
+        raise NotAPlan("a store's name is not one")
+    return PlanStore(name=name, document=o.text("spec"))
+
+
+def _container_from(o: PlanObject, values: int) -> ContainerPlan:
     name, mode = o.text("name"), o.text("mode")
     if not _CONTAINER.fullmatch(name) or mode not in (plan.LAUNCHER, plan.NATIVE):
-        raise _NotAPlanError("a container's name or mode is not one")
+        raise NotAPlan("a container's name or mode is not one")
     env = []
     for entry in o.sequence("env"):
         if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[0], str):
-            raise _NotAPlanError("an env entry is not a name and a value")
-        item = _Object({"name": entry[0], "value": entry[1]}, "env")
+            raise NotAPlan("an env entry is not a name and a value")
+        item = PlanObject({"name": entry[0], "value": entry[1]}, "env")
         env.append(EnvItem(name=entry[0], value=item.index("value", values)))
     files = tuple(
         FileItem(path=f.text("path"), value=f.index("value", values), mode=f.maybe_whole("mode"))
         for f in o.objects("files")
     )
     if not all(_ENV_NAME.fullmatch(e.name) for e in env) or len({e.name for e in env}) != len(env):
-        raise _NotAPlanError("an env name is not one, or stands twice")
-    if not all(is_file_path(f.path) for f in files) or not all(
+        raise NotAPlan("an env name is not one, or stands twice")
+    paths = [f.path for f in files]
+    if not all(map(is_file_path, paths)) or not all(
         f.mode is None or 0 <= f.mode <= 0o777 for f in files
     ):
-        raise _NotAPlanError("a file's path or mode is not one")
-    if len({f.path for f in files}) != len(files):
-        raise _NotAPlanError("a file stands twice")
+        raise NotAPlan("a file's path or mode is not one")
+    folders = {path[:at] for path in paths for at, char in enumerate(path) if char == "/"}
+    if len(set(paths)) != len(paths) or not folders.isdisjoint(paths):
+        raise NotAPlan("a file stands twice, or where another's folder is")
     return ContainerPlan(name=name, env_mode=mode, env=tuple(env), files=files)
-
-
-class _NotAPlanError(ValueError):
-    """The text is JSON and still no plan; the message says why and quotes no more than a name."""
-
-
-class _Object:
-    """A JSON object under reading: each method takes one field and insists on its type."""
-
-    def __init__(self, data: object, what: str) -> None:
-        if not isinstance(data, dict):
-            raise _NotAPlanError(f"{what} is not an object")
-        self._data, self._what = data, what
-
-    def get(self, name: str) -> object:
-        return self._data.get(name)
-
-    def text(self, name: str) -> str:
-        found = self._data.get(name)
-        if not isinstance(found, str):
-            raise _NotAPlanError(f"{self._what}.{name} is not a text")
-        return found
-
-    def maybe_text(self, name: str) -> str | None:
-        return None if self._data.get(name) is None else self.text(name)
-
-    def whole(self, name: str) -> int:
-        found = self._data.get(name)
-        if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < 2**31:
-            raise _NotAPlanError(f"{self._what}.{name} is not a whole number")
-        return found
-
-    def maybe_whole(self, name: str) -> int | None:
-        return None if self._data.get(name) is None else self.whole(name)
-
-    def index(self, name: str, count: int) -> int:
-        found = self.whole(name)
-        if found >= count:
-            raise _NotAPlanError(f"{self._what}.{name} points to nothing")
-        return found
-
-    def sequence(self, name: str) -> list[object]:
-        found = self._data.get(name)
-        if found is None:
-            return []
-        if not isinstance(found, list) or len(found) > 65_536:
-            raise _NotAPlanError(f"{self._what}.{name} is not a list")
-        return found
-
-    def objects(self, name: str) -> Iterable[_Object]:
-        return [_Object(entry, f"an entry of {self._what}.{name}") for entry in self.sequence(name)]
-
-    def each(self, name: str, make: Callable[[_Object], T]) -> tuple[T, ...]:
-        return tuple(make(entry) for entry in self.objects(name))

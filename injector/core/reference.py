@@ -29,7 +29,7 @@ FILTERS = {
 """Filter name → the least and the most arguments it takes."""
 
 PRESET_FILTERS = ("dockerregistry", "dockerusername", "dockerpassword")
-"""Filters that only presets write: a docker config names its registry in a key, which no field can."""
+"""Filters that only presets write: no field can name a docker config's registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ def path_problem(path: str) -> str | None:
 def format_value(value: Value) -> str:
     """Return the text that `grammar.parse` reads as this value: the canonical spelling.
 
-    Every run of `#` in front of a brace is doubled, so that `#` and `{` in a text stay what they are.
+    Every run of `#` in front of a brace is doubled, so `#` and `{` in a text stay what they are.
     """
     out = []
     for index, part in enumerate(value):

@@ -42,7 +42,7 @@ class Lease:
 class Secret:
     """What a read gave: bytes, or the mapping of a store that keeps fields.
 
-    `version` and `lease` are not secret. Two secrets never compare equal, are never hashed by content
+    `version` and `lease` are not secret. Two secrets never compare equal, are not hashed by content
     and cannot be pickled.
     """
 

@@ -43,7 +43,7 @@ _RESERVED_PATHS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """One annotation: its form in words, what it means, and whether `.<container>` may follow it."""
+    """One annotation: its form, its meaning, and whether `.<container>` may follow it."""
 
     name: str
     form: str
@@ -121,7 +121,7 @@ _BY_NAME = {annotation.name: annotation for annotation in ANNOTATIONS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """Everything a pod's annotations say. `per_container` overrides `shared` for the container named."""
+    """Everything a pod's annotations say. `per_container` overrides `shared` for that one."""
 
     service: str | None = None
     shared: Definitions = field(default_factory=Definitions)

@@ -26,7 +26,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreEntry:
-    """A store as the cluster has it: `document` is None and `problems` speak when it does not parse."""
+    """A store as the cluster has it: `store` is None and `problems` speak where it is wrong."""
 
     name: str
     document: Mapping[str, object]
@@ -83,7 +83,7 @@ class Catalog:
         return catalog
 
     def with_object(self, kind: str, raw: dict[str, Any]) -> Catalog:
-        """Return the catalog with the object added or replaced; itself when nothing relevant changed."""
+        """Return the catalog with the object added or replaced; itself if nothing changes."""
         metadata = raw.get("metadata") or {}
         namespace, name = str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
         match kind:
@@ -124,7 +124,7 @@ class Catalog:
 
     @property
     def is_native_ready(self) -> bool:
-        """Say whether every schedulable node sets variables from `fileKeyRef`; False when none is known."""
+        """Say whether every schedulable node knows `fileKeyRef`; False when there is no node."""
         return bool(self.kubelets) and min(self.kubelets.values()) >= NATIVE_FROM
 
     def labels_of(self, namespace: str) -> Mapping[str, str]:

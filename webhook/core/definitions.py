@@ -57,7 +57,7 @@ class FileDef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definitions:
-    """What one writer set: keys and files in the order written, imports with later ones stronger."""
+    """What one writer set: keys and files as written, imports with later ones stronger."""
 
     env: tuple[KeyDef, ...] = ()
     files: tuple[FileDef, ...] = ()
@@ -65,7 +65,7 @@ class Definitions:
 
 
 def parsed(text: str) -> Value:
-    """Return `grammar.parse(text)`; short texts are remembered, for one template says them often."""
+    """Return `grammar.parse(text)`; short texts are remembered: templates repeat them."""
     return _remembered(text) if len(text) <= 256 else grammar.parse(text)
 
 
@@ -77,7 +77,7 @@ def _remembered(text: str) -> Value:
 def clashes(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield each path that cannot be a file beside an earlier one, and that one.
 
-    Two paths clash when they are equal or differ by case alone, or when one is a folder of the other.
+    Two paths clash when they differ by nothing or by case alone, or one is a folder of the other.
     """
     files: dict[str, str] = {}
     folders: dict[str, str] = {}

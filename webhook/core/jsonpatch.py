@@ -23,14 +23,14 @@ def remove(pointer: str) -> dict[str, object]:
 
 
 def append(pointer: str, there: object, entries: list[Any]) -> list[dict[str, object]]:
-    """Return the operations that put the entries at the end of a list, making it when it is absent."""
+    """Return the operations that put the entries at the end of a list, made when absent."""
     if not entries:
         return []
     return [add(f"{pointer}/-", entry) for entry in entries] if there else [add(pointer, entries)]
 
 
 def prepend(pointer: str, there: object, entries: list[Any]) -> list[dict[str, object]]:
-    """Return the operations that put the entries at the front of a list, making it when it is absent."""
+    """Return the operations that put the entries at the front of a list, made when absent."""
     if not entries:
         return []
     return (
@@ -41,7 +41,7 @@ def prepend(pointer: str, there: object, entries: list[Any]) -> list[dict[str, o
 
 
 def apply(document: Mapping[str, Any], operations: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return a copy of the document with the operations applied; raises LookupError for a bad path."""
+    """Return a copy with the operations applied; raises LookupError for a bad path."""
     result: dict[str, Any] = copy.deepcopy(dict(document))
     for operation in operations:
         *parents, last = [

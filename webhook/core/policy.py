@@ -1,7 +1,7 @@
 """Policies: what platform teams allow, judged on the final plan.
 
-All matching policies apply; any `Deny` wins, `Warn` speaks to the person who creates the pod, `Audit`
-goes to the log. A policy that does not compile denies whatever it matches.
+All matching policies apply; any `Deny` wins, `Warn` speaks to the person who creates the pod,
+`Audit` goes to the log. A policy that does not compile denies whatever it matches.
 """
 
 from __future__ import annotations

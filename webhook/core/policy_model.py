@@ -143,7 +143,7 @@ def _rules(fields: Fields) -> Rules:
 
 
 def pattern_problem(pattern: str) -> str | None:
-    """Return why a path pattern cannot be used, or None: variables are known, `**` is a whole segment."""
+    """Return why a path pattern cannot be used, or None; `**` is for whole segments."""
     rest = pattern
     for variable in VARIABLES:
         rest = rest.replace("{" + variable + "}", "x")

@@ -1,7 +1,7 @@
 """Our resources as typed values: ServiceSecrets, EnvironmentSecrets and ClusterInjectionPolicy.
 
-A resource with mistakes is still a value; its `problems` deny whatever uses it. Schemas in the chart
-refuse most of these before they are stored; this is the meaning schemas cannot say.
+A resource with mistakes is still a value; its `problems` deny whatever uses it. Schemas in the
+chart refuse most of these before they are stored; this is the meaning schemas cannot say.
 """
 
 from __future__ import annotations

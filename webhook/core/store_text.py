@@ -1,4 +1,4 @@
-"""Store definitions with their variables filled in: `{namespace}` and `{serviceAccount}` in a role."""
+"""Store definitions with `{namespace}` and `{serviceAccount}` filled in, in roles alone."""
 
 from __future__ import annotations
 

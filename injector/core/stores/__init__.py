@@ -116,7 +116,7 @@ def parse(name: str, document: object, *, in_cluster: bool = True) -> Store:
 
 @lru_cache(maxsize=1024)
 def from_text(name: str, document: str) -> Store:
-    """Return the store of a canonical definition, remembered: it is parsed once for all its pods."""
+    """Return the store of a canonical definition, remembered: parsed once for all its pods."""
     return parse(name, json.loads(document))
 
 

@@ -8,14 +8,30 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from injector.core.fields import Fields
 
+if TYPE_CHECKING:
+    from ipaddress import IPv6Address
+
+_LABEL = r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 _FORM = re.compile(
-    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[-A-Za-z0-9.]{0,251}[A-Za-z0-9])?)"
+    rf"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|{_LABEL}(?:\.{_LABEL}){{0,63}})"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?(?P<base>(?:/[-A-Za-z0-9._~]+)*)/?"
 )
-_LOOPBACK = ("localhost", "127.", "[::1]")
+# What inet_aton or a browser takes for an IPv4 address: the last label is a number.
+_NUMERIC = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|[0-9]+)")
+_METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "metadata"})
+_METADATA_IPS = frozenset(
+    {
+        "100.100.100.200",  # Alibaba
+        "168.63.129.16",  # Azure's wire server
+        "192.0.0.192",  # Oracle
+        "fd00:ec2::254",  # AWS
+        "fd20:ce::254",  # Google
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +50,7 @@ class Address:
 
 
 def take(fields: Fields, name: str, *, default: str | None = None) -> Address:
-    """Take an address; plain http is for loopback only. A wrong one is a problem and reads as loopback."""
+    """Take an address; plain http is for loopback only. A wrong one is a problem and loopback."""
     text = fields.text(
         name,
         default=default,
@@ -52,18 +68,19 @@ def take(fields: Fields, name: str, *, default: str | None = None) -> Address:
     if problem := host_problem(host):
         fields.problem(name, problem)
         return nowhere
-    if found["scheme"] == "http" and not host.startswith(_LOOPBACK):
+    host = host.strip("[]")
+    if found["scheme"] == "http" and not _is_loopback_host(host):
         fields.problem(name, "must be https; plain http is for loopback only")
         return nowhere
     port = int(found["port"] or (443 if found["scheme"] == "https" else 80))
     if port > 65_535:
         fields.problem(name, "has a port above 65535")
         return nowhere
-    return Address(scheme=found["scheme"], host=host.strip("[]"), port=port, base=found["base"])
+    return Address(scheme=found["scheme"], host=host, port=port, base=found["base"])
 
 
 def take_ca_bundle(fields: Fields) -> str | None:
-    """Take the PEM certificates that a store's own is checked against; None is the image's bundle."""
+    """Take the PEM certificates to check a store's own against; None is the image's bundle."""
     return fields.optional(
         "caBundle",
         pattern=r"(?s)\s*-----BEGIN CERTIFICATE-----.+",
@@ -74,34 +91,66 @@ def take_ca_bundle(fields: Fields) -> str | None:
 
 def is_loopback(address: Address) -> bool:
     """Say whether the address is of the machine itself: an emulator, or a proxy in the same pod."""
-    return address.host.startswith(("127.", "localhost")) or address.host == "::1"
+    return _is_loopback_host(address.host)
 
 
 def host_problem(host: str) -> str | None:
     """Return why a host may not be a store's, or None; brackets mark an IPv6 address."""
     import ipaddress
 
+    if host in _METADATA_NAMES:
+        return "is a cloud's metadata service"
     is_v6 = host.startswith("[")
-    if not is_v6 and not re.fullmatch(r"[0-9.]+|.*\.(?:0x[0-9a-f]+|[0-9]+)|0x[0-9a-f]+", host):
+    if not is_v6 and not _NUMERIC.fullmatch(host):
         return None
     try:
         ip = ipaddress.IPv6Address(host.strip("[]")) if is_v6 else ipaddress.IPv4Address(host)
     except ValueError:
         return "is an IP address in a form that programs read differently"
     if is_forbidden_peer(str(ip)):
-        return "is a link-local, multicast or unspecified address"
+        return "is a link-local, multicast, reserved or metadata address"
     return None
 
 
 def is_forbidden_peer(ip: str) -> bool:
-    """Say whether an IP address can never be a store: metadata services live on link-local ones."""
+    """Say whether an IP address can never be a store: metadata services live on link-local ones.
+
+    IPv6 forms that carry an IPv4 address are judged by that. Raises ValueError for no address.
+    """
     import ipaddress
 
     address = ipaddress.ip_address(ip.partition("%")[0])
+    if str(address) in _METADATA_IPS:
+        return True
     if isinstance(address, ipaddress.IPv6Address):
-        if address == ipaddress.IPv6Address("fd00:ec2::254"):
-            return True
-        embedded = address.ipv4_mapped or address.sixtofour
-        if embedded is not None:
-            return is_forbidden_peer(str(embedded))
-    return address.is_link_local or address.is_multicast or address.is_unspecified
+        return any(is_forbidden_peer(inner) for inner in _embedded(address)) or (
+            address.is_link_local or address.is_multicast or address.is_unspecified
+        )
+    return (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_reserved
+        or address.packed[0] == 0
+    )
+
+
+def _embedded(address: IPv6Address) -> list[str]:
+    """Return the IPv4 addresses inside: mapped, 6to4, Teredo, NAT64 (RFC 6052), compatible."""
+    import ipaddress
+
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    upper, lower = divmod(int(address), 2**32)
+    if upper == 0x64_FF9B << 64 or (upper == 0 and lower > 0xFFFF):
+        found.append(ipaddress.IPv4Address(lower))
+    return [str(inner) for inner in found if inner is not None]
+
+
+def _is_loopback_host(host: str) -> bool:
+    import ipaddress
+
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

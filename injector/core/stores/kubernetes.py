@@ -1,4 +1,4 @@
-"""The built-in store `k8s`: Secrets of the pod's own namespace, mounted into our containers alone."""
+"""The built-in store `k8s`: Secrets of the pod's own namespace, mounted for us alone."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def parse(fields: Fields, *, in_cluster: bool) -> Kubernetes:
 
 
 def read_source(path: str, field: str | None) -> Source:
-    """Return what a reference to the Secret `path` mounts: one key, or all of them without a field."""
+    """Return what a reference to the Secret `path` mounts: one key, or all without a field."""
     return source.secret(path, None if field is None or field.startswith("/") else field)

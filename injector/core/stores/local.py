@@ -13,7 +13,7 @@ from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
-    """An age file (from a ConfigMap, or a path on a laptop) and its identity (from a Secret, or a path)."""
+    """An age file (ConfigMap, or a path on a laptop) and its identity (Secret, or a path)."""
 
     file: SecretSource | ConfigMapSource | LocalFile
     identity: SecretSource | ConfigMapSource | LocalFile

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from injector.core.fields import Fields
 
 NAME = r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?"
-DATA_KEY = r"(?!\.\.?$)[-._a-zA-Z0-9]{1,253}"
+DATA_KEY = r"(?!\.\.)(?!\.\Z)[-._a-zA-Z0-9]{1,253}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class TokenSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretSource:
-    """One key of a Secret of the pod's namespace; `key` None is all of its keys, `path` a folder."""
+    """One key of a Secret of the pod's namespace; `key` None is all of them, `path` a folder."""
 
     name: str
     key: str | None
@@ -70,7 +70,10 @@ def token(store: str, audience: str) -> TokenSource:
 def take(
     fields: Fields, name: str, *, in_cluster: bool
 ) -> SecretSource | ConfigMapSource | LocalFile | None:
-    """Take a credential or file reference: `{secretRef|configMapRef: {name, key}}` or, on a laptop, `{file: PATH}`."""
+    """Take a reference to a credential or file; None after a problem.
+
+    It is `{secretRef: {name, key}}`, `{configMapRef: {name, key}}` or, on a laptop, `{file: PATH}`.
+    """
     child = fields.child(name)
     members = ("secretRef", "configMapRef") if in_cluster else ("secretRef", "configMapRef", "file")
     member = child.one_of(members)
