@@ -1,10 +1,13 @@
 """Reviews per second and their latency: the real process, over TLS, as the API server talks to it.
 
+It follows an API server (the tests' small one), so its memory is that of a process in a cluster.
+
 The server has one core, the load another. Connections are kept and each waits for its answer before
 it asks again, as the API server's do. "One template" is a rollout: pods that differ in nothing but
 their uid. "All different" changes an annotation every time, so nothing may be remembered.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -18,16 +21,19 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.bench import review
 from tests.bench.figure import Figure
+from tests.server.apiserver import NAMESPACES, NODES, STORES, ApiServer
 from webhook import certificates
 
 HOST = "secret-injector.shop.svc"
 CONNECTIONS = 4
-SECONDS = 5.0
+WINDOWS, SECONDS = 3, 2.0
+"""Measured in windows, of which the one that other programs disturbed least is reported."""
 WARM_UP = 400
 
 
@@ -38,8 +44,12 @@ def run():
         os.sched_setaffinity(0, cores[-1:])
         try:
             load(server, [review.body()], count=WARM_UP)
-            same = load(server, [review.body() for _ in range(64)], seconds=SECONDS)
-            different = load(server, different_pods(6000), seconds=SECONDS)
+            rollout = [review.body() for _ in range(64)]
+            same = calmest(load(server, rollout, seconds=SECONDS) for _ in range(WINDOWS))
+            others = different_pods(WINDOWS * 3000)
+            different = calmest(
+                load(server, others[begin::WINDOWS], seconds=SECONDS) for begin in range(WINDOWS)
+            )
         finally:
             os.sched_setaffinity(0, cores)
         peak = peak_mib(server.pid)
@@ -69,6 +79,11 @@ class Result:
         return statistics.quantiles(self.latencies, n=100)[percent - 1] * 1000
 
 
+def calmest(results):
+    """Return the result with the highest rate."""
+    return max(results, key=lambda result: result.rate)
+
+
 class Served:
     """A running webhook: where it is, and whom to trust."""
 
@@ -94,25 +109,78 @@ def served(folder, core):
     pair = certificates.issue([HOST], now=datetime.now(UTC), life=timedelta(days=1))
     (folder / "tls.crt").write_bytes(pair.chain)
     (folder / "tls.key").write_bytes(pair.key)
-    (folder / "catalog.yaml").write_text(json.dumps(review.STORE))
     command = [sys.executable, "-m", "webhook", "--host", "127.0.0.1", "--port", "0"]
-    command += ["--health-port", "0", "--metrics-port", "0", "--drain-grace-s", "0"]
+    command += [
+        "--health-port",
+        "0",
+        "--metrics-port",
+        "0",
+        "--drain-grace-s",
+        "0",
+        "--namespace",
+        "n",
+    ]
     command += ["--tls-cert", folder / "tls.crt", "--tls-key", folder / "tls.key"]
-    command += ["--catalog", folder / "catalog.yaml", "--image", "example.com/injector@sha256:0"]
+    command += ["--kubeconfig", folder / "kubeconfig", "--image", "example.com/injector@sha256:0"]
     log = folder / "log"
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, [core])  # what is started now inherits it
-    with log.open("wb") as stderr, subprocess.Popen(command, stderr=stderr) as process:
+    with (
+        api_server(folder / "kubeconfig"),
+        log.open("wb") as stderr,
+        subprocess.Popen(command, stderr=stderr) as process,
+    ):
         os.sched_setaffinity(0, cores)
         try:
             deadline = time.monotonic() + 20
-            while not (found := re.search(rb'"reviews":(\d+)', log.read_bytes())):
+            while not (found := is_ready(log.read_bytes())):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"the webhook did not start: {log.read_text()}")
                 time.sleep(0.05)
-            yield Served(process.pid, int(found[1]), pair.ca)
+            yield Served(process.pid, found, pair.ca)
         finally:
             process.send_signal(signal.SIGTERM)
+
+
+def is_ready(log):
+    """Return the reviews' port of a webhook that is ready, from its log; None before."""
+    started = re.search(rb'"reviews":(\d+),"health":(\d+)', log)
+    if started is None:
+        return None
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{int(started[2])}/readyz", timeout=5):
+            return int(started[1])
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def api_server(kubeconfig):
+    """Run an API server that has the review's store, in a thread; write a kubeconfig for it."""
+    stop, begun = asyncio.Event(), threading.Event()
+
+    async def serve():
+        async with ApiServer() as server:
+            await server.put(STORES, "vault", spec=review.STORE["spec"])
+            await server.put(NAMESPACES, "shop")
+            await server.put(NODES, "n", status={"nodeInfo": {"kubeletVersion": "v1.37.2"}})
+            context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+            cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.port}"}}
+            user = {"name": "u", "user": {"token": "t"}}
+            lists = {"contexts": [context], "clusters": [cluster], "users": [user]}
+            kubeconfig.write_text(json.dumps({"current-context": "c", **lists}))
+            begun.set()
+            await stop.wait()
+
+    with asyncio.Runner() as runner:
+        thread = threading.Thread(target=runner.run, args=(serve(),))
+        thread.start()
+        begun.wait()
+        try:
+            yield
+        finally:
+            runner.get_loop().call_soon_threadsafe(stop.set)
+            thread.join()
 
 
 def load(server, bodies, *, seconds=float("inf"), count=sys.maxsize):
