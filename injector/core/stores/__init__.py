@@ -8,6 +8,7 @@ Each provider has one module with one `parse`; `PROVIDERS` is the table of them.
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from typing import Protocol
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from injector.core.fields import Fields
-from injector.core.stores import aws, azure, gcp, kubernetes, local, vault
 from injector.core.stores.source import Source
 
 BUILT_IN = "k8s"
@@ -63,18 +63,17 @@ class Store:
         return self.spec.sources(self.name, self.audience)
 
 
-Parser = Callable[..., Spec]
-
-PROVIDERS: Mapping[str, Parser] = {
-    "vault": vault.parse,
-    "awsSecretsManager": aws.parse_secrets_manager,
-    "awsParameterStore": aws.parse_parameter_store,
-    "azureKeyVault": azure.parse,
-    "gcpSecretManager": gcp.parse,
-    "local": local.parse,
-    "k8s": kubernetes.parse,
+PROVIDERS = {
+    "vault": "vault:parse",
+    "awsSecretsManager": "aws:parse_secrets_manager",
+    "awsParameterStore": "aws:parse_parameter_store",
+    "azureKeyVault": "azure:parse",
+    "gcpSecretManager": "gcp:parse",
+    "local": "local:parse",
+    "k8s": "kubernetes:parse",
 }
-"""Member of the union → the parser of its definition."""
+"""Member of the union → module and function that parse its definition, imported when one is met:
+a pod waits for the classes of the stores it uses, and not for the others'."""
 
 
 def parse(name: str, document: object, *, in_cluster: bool = True) -> Store:
@@ -99,7 +98,7 @@ def parse(name: str, document: object, *, in_cluster: bool = True) -> Store:
     provider = fields.one_of(tuple(PROVIDERS))
     spec: Spec | None = None
     if provider is not None:
-        spec = PROVIDERS[provider](fields.child(provider), in_cluster=in_cluster)
+        spec = _parser(provider)(fields.child(provider), in_cluster=in_cluster)
     fields.finish()
     if problems or provider is None or spec is None:
         raise Refused(problems)
@@ -128,6 +127,12 @@ def canonical(document: Mapping[str, object]) -> str:
         if key != "allowedNamespaces" and value is not None
     }
     return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _parser(provider: str) -> Callable[..., Spec]:
+    module, _, function = PROVIDERS[provider].partition(":")
+    found: Callable[..., Spec] = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    return found
 
 
 def _retry(fields: Fields) -> Retry:
