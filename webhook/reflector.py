@@ -10,7 +10,9 @@ changes, bookmarks, 410 Gone, resourceVersion). In one table:
     the server ends the watch, nothing heard     watch again from the last version
     reset, 429, 5xx, other ERROR events          wait (jitter, Retry-After), watch again from there
     410 as status or as ERROR event              wait, list again; what is known stays until then
-    404 on the list of an optional kind          it is not installed: empty, look again later
+    404 of an optional kind, never listed        it is not installed: empty, look again later
+    404 of an optional kind, listed before       once, it may be the server starting: as 5xx;
+                                                 twice in a row, it was removed: empty
 """
 
 from __future__ import annotations
@@ -118,6 +120,7 @@ class Reflector:
         self._chance = chance
         self._clock = clock
         self._failures = 0
+        self._absences = 0
         self._version = ""
         items = list[resource.form] | None  # type: ignore[name-defined]  # a type made at run time
         page = msgspec.defstruct("Page", [("metadata", _ListMeta), ("items", items, None)])
@@ -152,6 +155,7 @@ class Reflector:
         self._sink.replace(self.resource, objects)
         self._version = page.metadata.resource_version
         self._heard()
+        self._absences = 0
         self.is_synced = True
 
     async def _watch(self) -> None:
@@ -201,7 +205,8 @@ class Reflector:
             self._version = ""
         if failure.status == HTTPStatus.NOT_FOUND:
             self._version = ""
-            if self.resource.is_optional:
+            self._absences += 1
+            if self.resource.is_optional and (not self.is_synced or self._absences > 1):
                 self._sink.replace(self.resource, ())
                 self._heard()
                 self.is_synced = True

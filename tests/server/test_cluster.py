@@ -17,17 +17,21 @@ SPEC = {"vault": {"address": "https://vault.example.com", "auth": {"kubernetes":
 
 
 class Following:
-    """A cluster that follows a server: `waits` are the pauses it wanted, of which none is made."""
+    """A cluster that follows a server.
+
+    `waits` are the pauses it wanted, of which none is made; `states` the stores known in each.
+    """
 
     def __init__(self, server, client, resources, **options):
         self.server = server
-        self.waits = []
+        self.waits, self.states = [], []
         self.cluster = Cluster(
             client, resources=resources, pause=self._pause, chance=lambda: 1.0, **options
         )
 
     async def _pause(self, seconds):
         self.waits.append(seconds)
+        self.states.append(self.stores)
         await asyncio.sleep(0.002)
 
     @property
@@ -212,6 +216,22 @@ async def test_a_kind_that_is_not_installed_is_empty_and_looked_for_again():
         await until(lambda: follower.stores == ["late"])
 
     assert set(follower.waits) == {reflector.ABSENT_S * 1.5}
+
+
+async def test_a_kind_that_seems_gone_once_is_not_forgotten():
+    """One 404 may come from a server that is still starting; only a second one empties the kind."""
+    async with following(before=one_store) as follower:
+        await until(lambda: follower.server.watches)
+        follower.server.faults.append(("watch", answer(404, "NotFound")))
+        await follower.server.end_watches()
+        await until(lambda: follower.count("list") == 2 and follower.server.watches)
+        known = [state for state in follower.states if state != ["first"]]
+        follower.server.faults.append(("watch", answer(404, "NotFound")))
+        follower.server.collections.discard(STORES)
+        await follower.server.end_watches()
+        await until(lambda: follower.stores == [])
+
+    assert known == []
 
 
 async def test_a_kind_that_must_exist_is_not_taken_for_empty():
