@@ -99,6 +99,8 @@ class Reader:
     def __init__(self, origin: str, problems: list[Problem]) -> None:
         """`origin` names the object in every problem."""
         self.origin, self.problems = origin, problems
+        is_annotation = origin.startswith("annotation ")
+        self._form = errors.ANNOTATION_VALUE if is_annotation else errors.RESOURCE
 
     def env(self, data: object, place: str) -> tuple[tuple[KeyDef, ...], tuple[ServiceRef, ...]]:
         """Read a mapping of keys; return the keys and the imports."""
@@ -171,7 +173,7 @@ class Reader:
         if data is None:
             return {}
         if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
-            self._problem(errors.REFERENCE, place, "must be a mapping of names to values")
+            self._problem(self._form, place, "must be a mapping of names to values")
             return {}
         if len(data) > MAX_KEYS:
             self._problem(errors.LIMIT, place, f"has {len(data)} entries, the limit is {MAX_KEYS}")
@@ -184,7 +186,7 @@ class Reader:
         # A bare text is short for {value: text}.
         data = entry if isinstance(entry, Mapping) else {"value": entry}
         fields = Fields(
-            data, place=place, origin=self.origin, code=errors.REFERENCE, problems=self.problems
+            data, place=place, origin=self.origin, code=self._form, problems=self.problems
         )
         before = len(self.problems)
         text = fields.take("value")

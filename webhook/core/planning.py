@@ -74,7 +74,7 @@ def planned(
     """Return the plan for a pod that carries no parts of ours; see `asking.targets`."""
     namespace = before.subject.namespace
     wish, mistakes = parse(before.annotations)
-    problems = [*before.settings.denials, *mistakes]
+    problems = [*mistakes]
     found = asking.targets(pod, wish, problems, known_before=known_before)
     asked = asking.asked(namespace, pod, wish, found, problems)
     resolution, unresolved = resolve(asked, catalog)
@@ -92,6 +92,7 @@ def planned(
     if made is not None:
         verdict = policy.judge(before.policies, before.subject, wish, made.plan, resolution)
         problems += verdict.denials
+    problems = [*before.settings.denials, *problems]
     return Planned(
         made=None if problems else made,
         wish=wish,

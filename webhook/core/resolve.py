@@ -120,6 +120,8 @@ class _Work:
             wanted.update({file.path: (file, scope) for file in definitions.files})
         for path, other in clashes(wanted):
             file = wanted[path][0]
+            if file.origin == wanted[other][0].origin:
+                continue  # said where they were read
             what = f'"{path}" and "{other}" cannot both be files of container {ask.name}'
             self._problem(
                 Problem(code=errors.DUPLICATE, what=what, source=file.place, origin=file.origin)
