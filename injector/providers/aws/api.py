@@ -22,6 +22,16 @@ Found = dict[Read, Secret | Failure]
 
 UNREADABLE = Failure(code=errors.CONTENT, what="the answer is not what AWS documents")
 
+# What botocore's parsers raise for a body that is not AWS's: JSON of another shape, or too deep.
+_UNPARSED = (
+    AttributeError,
+    LookupError,
+    RecursionError,
+    ResponseParserError,
+    TypeError,
+    ValueError,
+)
+
 
 class Api:
     """A client for the time of one read; `is_temporary`: its credentials can be renewed."""
@@ -47,7 +57,7 @@ class Api:
                 raise CallFailed(Failure(code=errors.DOWN, what=what)) from None
             except ClientError as error:
                 raise failures.of_answer(error.response, is_temporary=self._is_temporary) from None
-            except ResponseParserError:
+            except _UNPARSED:
                 raise CallFailed(UNREADABLE) from None
             except BotoCoreError as error:
                 what = f"the AWS library stops: {type(error).__name__}"

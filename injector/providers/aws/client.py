@@ -29,12 +29,11 @@ _SERVICES = [PARAMETER_STORE, SECRETS_MANAGER, STS]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What signs a request; `words` say whose they are. Only `words` print."""
+    """What signs a request; never printed."""
 
     access_key_id: str = field(repr=False)
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(repr=False)
-    words: str
 
 
 class OwnLoader(Loader):  # type: ignore[misc]  # botocore is untyped

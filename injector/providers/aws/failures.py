@@ -113,7 +113,7 @@ def of_answer(response: Mapping[str, object], *, is_temporary: bool) -> CallFail
     status = status if isinstance(status, int) else 0
     name = str(error.get("Code", ""))
     failure = of_code(name, str(error.get("Message", "")), status=status, is_temporary=is_temporary)
-    wait_s = _retry_after_s(_mapping(meta, "HTTPHeaders"))
+    wait_s = _wait_s(_mapping(meta, "HTTPHeaders"))
     if wait_s is not None and failure.is_passing:
         failure = Failure(
             code=failure.code, what=failure.what, hint=failure.hint, retry_after_s=wait_s
@@ -133,24 +133,30 @@ def of_code(name: str, message: str, *, status: int = 400, is_temporary: bool = 
     return Failure(code=code, what=what, hint=hint)
 
 
+def of_status(status: int, headers: Mapping[str, str]) -> Failure | None:
+    """Return what an HTTP status means whatever the body says, or None when the body decides."""
+    if 300 <= status < 400:  # RFC 9110, 15.4
+        host = headers.get("location", "").partition("://")[2].partition("/")[0]
+        what = f"it redirects to {host.rpartition('@')[2][:120] or 'another path'}, not followed"
+        return Failure(code=errors.DOWN, what=what, hint="endpoint must be the one that answers")
+    if status == 429:  # RFC 6585, 4
+        return Failure(code=errors.THROTTLED, what=_BUSY[1], retry_after_s=_wait_s(headers))
+    if status >= 500:  # RFC 9110, 15.6
+        what = f"{_DOWN[1]} (HTTP {status})"
+        return Failure(code=errors.DOWN, what=what, retry_after_s=_wait_s(headers))
+    return None
+
+
 def _unnamed(name: str, status: int) -> _Meaning:
-    if _THROTTLING.search(name) or status == 429:
+    if _THROTTLING.search(name):
         return _BUSY
     shown = name if re.fullmatch(r"[A-Za-z.]{1,64}", name) else f"HTTP {status}"
-    if 300 <= status < 400:
-        return (
-            errors.CONTENT,
-            "the address answers with a redirect, which is not followed",
-            "endpoint must be the service's own address",
-        )
-    if status >= 500:
-        return (errors.DOWN, f"AWS has a fault of its own ({shown})", "")
     if status in (401, 403):
         return (errors.FORBIDDEN, f"AWS refuses the request ({shown})", "")
     return (errors.CONTENT, f"AWS answers with an error we do not know ({shown})", "")
 
 
-def _retry_after_s(headers: Mapping[str, object]) -> float | None:
+def _wait_s(headers: Mapping[str, object]) -> float | None:
     text = str(headers.get("retry-after", ""))
     return float(text) if re.fullmatch(r"[0-9]{1,5}", text) else None
 

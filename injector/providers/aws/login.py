@@ -6,11 +6,14 @@ import asyncio
 import ipaddress
 import os
 import re
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from aiohttp import AddrInfoType
 
 from injector.core import errors, secret
 from injector.core.secret import Failure, NotJson
@@ -22,6 +25,7 @@ from injector.core.stores.aws import (
     Aws,
     Credential,
     Keys,
+    Login,
     Place,
     PodIdentity,
     WebIdentity,
@@ -77,6 +81,24 @@ class Door:
         return text
 
 
+def whom(spec: Aws, access: Access) -> str:
+    """Return who we are to AWS, or want to be, in words."""
+    first = _first_words(spec.login, access)
+    return first if spec.role_arn is None else f'role "{spec.role_arn}" by {first}'
+
+
+def _first_words(login: Login, access: Access) -> str:
+    match login:
+        case WebIdentity(role_arn=role):
+            return f'role "{role}" by web identity'
+        case PodIdentity():
+            return f"EKS Pod Identity of {access.namespace}/{access.service_account}"
+        case Keys():
+            return "access key"
+        case Ambient():
+            return "this machine's own login"
+
+
 async def log_in(door: Door, place: Place) -> Credentials:
     """Return credentials for the store, asked for in one region; raises CallFailed."""
     first = await _first(door, place)
@@ -108,7 +130,7 @@ async def _by_web_identity(door: Door, place: Place, role: str) -> Credentials:
         RoleArn=role,
         WebIdentityToken=token,
     )
-    return _credentials(answer.get("Credentials"), f'role "{role}" by web identity')
+    return _credentials(answer.get("Credentials"))
 
 
 async def _as_role(door: Door, place: Place, base: Credentials, role: str) -> Credentials:
@@ -122,7 +144,7 @@ async def _as_role(door: Door, place: Place, base: Credentials, role: str) -> Cr
         RoleArn=role,
         **external,
     )
-    return _credentials(answer.get("Credentials"), f'role "{role}" by {base.words}')
+    return _credentials(answer.get("Credentials"))
 
 
 async def _ask_sts(
@@ -164,7 +186,6 @@ def _by_keys(door: Door, keys: Keys) -> Credentials:
         access_key_id=door.read(keys.access_key_id),
         secret_access_key=door.read(keys.secret_access_key),
         session_token=None if token is None else door.read(token),
-        words="access key",
     )
 
 
@@ -181,7 +202,7 @@ async def _by_pod_identity(door: Door) -> Credentials:
         else source.LocalFile(path=mounted)
     )
     limit_s = door.deadline.bound_s(door.timeout_s)
-    http = transport.client_session(door.trusted, limit=1)
+    http = transport.client_session(door.trusted, limit=1, factory=_socket)
     try:
         async with asyncio.timeout(limit_s), http:
             status, _, body = await transport.exchange(
@@ -191,27 +212,26 @@ async def _by_pod_identity(door: Door) -> Credentials:
         what = f"the Pod Identity agent gives no answer within {limit_s:.3g} s"
         raise CallFailed(Failure(code=errors.DOWN, what=what)) from None
     if status != 200:
-        raise CallFailed(_agent_refusal(door, status))
+        who = f"{door.access.namespace}/{door.access.service_account}"
+        refused = Failure(
+            code=errors.UNAUTHENTICATED,
+            what=f"the Pod Identity agent gives no role to {who} (HTTP {status})",
+            hint="aws eks create-pod-identity-association gives the ServiceAccount a role",
+        )
+        raise CallFailed(refused)
     try:
         given = secret.parse_json(body)
     except NotJson:
         raise CallFailed(UNREADABLE) from None
-    who = f"{door.access.namespace}/{door.access.service_account}"
     if isinstance(given, Mapping):
         given = {**given, "SessionToken": given.get("Token")}
-    return _credentials(given, f"EKS Pod Identity of {who}")
+    return _credentials(given)
 
 
-def _agent_refusal(door: Door, status: int) -> Failure:
-    if status == 429 or status >= 500:
-        code = errors.THROTTLED if status == 429 else errors.DOWN
-        return Failure(code=code, what=f"the Pod Identity agent answers HTTP {status}")
-    who = f"{door.access.namespace}/{door.access.service_account}"
-    return Failure(
-        code=errors.UNAUTHENTICATED,
-        what=f"the Pod Identity agent gives no role to {who} (HTTP {status})",
-        hint="aws eks create-pod-identity-association gives the ServiceAccount a role",
-    )
+def _socket(info: AddrInfoType) -> socket.socket:
+    """Return a socket: the agent's address is link-local and has been judged by `is_agent`."""
+    family, kind, proto, _, _ = info
+    return socket.socket(family, kind, proto)
 
 
 def is_agent(url: str) -> bool:
@@ -248,17 +268,14 @@ async def _by_machine(door: Door) -> Credentials:
         access_key_id=keys.access_key,
         secret_access_key=keys.secret_key,
         session_token=keys.token,
-        words="this machine's own login",
     )
 
 
-def _credentials(given: Any, words: str) -> Credentials:
+def _credentials(given: Any) -> Credentials:
     """Return the credentials that STS or the agent gave; raises CallFailed if a part is missing."""
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
     parts = [given.get(name) if isinstance(given, Mapping) else None for name in names]
     key, private, token = (part if isinstance(part, str) else "" for part in parts)
     if not key or not private or not token:
         raise CallFailed(UNREADABLE)
-    return Credentials(
-        access_key_id=key, secret_access_key=private, session_token=token, words=words
-    )
+    return Credentials(access_key_id=key, secret_access_key=private, session_token=token)

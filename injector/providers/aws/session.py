@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 from injector.core import errors
@@ -22,6 +23,7 @@ from injector.providers.aws import client, login, parameter_store, secrets_manag
 from injector.providers.aws.api import Api, Found
 from injector.providers.aws.client import Credentials
 from injector.providers.aws.failures import CallFailed
+from injector.providers.aws.loop import OwnLoop
 
 
 def open_session(store: Store, access: Access) -> AwsSession:
@@ -49,7 +51,8 @@ class AwsSession:
         self._service = (
             client.PARAMETER_STORE if isinstance(spec, ParameterStore) else client.SECRETS_MANAGER
         )
-        self._runner = asyncio.Runner()
+        self._loop = OwnLoop()
+        self._runner = asyncio.Runner(loop_factory=lambda: self._loop)
         self._open = AsyncExitStack()
         self._clients: dict[Place, Any] = {}
         self._current = 0
@@ -66,21 +69,27 @@ class AwsSession:
     @property
     def identity(self) -> str:
         """Who we are, and in which region."""
-        whose = self._credentials.words if self._credentials is not None else "nobody yet"
         home, here = self._spec.places[0].region, self._spec.places[self._current].region
-        return f"{whose} in {here}" + (f" ({home} is unavailable)" if here != home else "")
+        return f"{login.whom(self._spec, self._access)} in {here}" + (
+            f" ({home} is unavailable)" if here != home else ""
+        )
 
     def log_in(self) -> None:
         """Get credentials, from the first region that is there; raises LoginFailed."""
         try:
             self._credentials = self._runner.run(self._log_in())
         except CallFailed as failed:
-            raise LoginFailed(failed.failure) from None
+            raise LoginFailed(replace(failed.failure, identity=self.identity)) from None
 
     def read(self, reads: Sequence[Read], deadline: Deadline) -> Mapping[Read, Secret | Failure]:
         """Return a secret or a failure for every read; see `providers.Session`."""
         try:
-            return self._runner.run(self._read(list(dict.fromkeys(reads)), deadline))
+            found = self._runner.run(self._read(list(dict.fromkeys(reads)), deadline))
+            whom = self.identity
+            return {
+                read: replace(answer, identity=whom) if isinstance(answer, Failure) else answer
+                for read, answer in found.items()
+            }
         except Exception as fault:  # noqa: BLE001 (the contract: a read raises nothing)
             what = f"{type(fault).__name__} while reading from AWS"
             return dict.fromkeys(reads, Failure(code=errors.INTERNAL_ERROR, what=what))
@@ -88,9 +97,13 @@ class AwsSession:
     def close(self) -> None:
         """Close the connections and the loop."""
         try:
-            self._runner.run(self._open.aclose())
+            self._runner.run(self._leave())
         finally:
             self._runner.close()
+
+    async def _leave(self) -> None:
+        await self._open.aclose()
+        await self._loop.drop_connections()
 
     def _order(self) -> list[int]:
         every = range(len(self._spec.places))

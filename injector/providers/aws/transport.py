@@ -12,12 +12,14 @@ import contextlib
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiobotocore.awsrequest import AioAWSResponse
+from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
@@ -26,6 +28,7 @@ from injector.core import errors, secret
 from injector.core.secret import Failure
 from injector.core.stores import address
 from injector.core.stores.address import Address
+from injector.providers.aws import failures
 from injector.providers.aws.failures import CallFailed
 
 MAX_BODY = secret.MAX_BYTES + 64 * 1024
@@ -97,10 +100,29 @@ class Transport:
         return response
 
 
-def client_session(context: ssl.SSLContext, *, limit: int) -> aiohttp.ClientSession:
+class ForbiddenPeer(OSError):
+    """An address is never a store's."""
+
+
+def judged_socket(info: AddrInfoType) -> socket.socket:
+    """Return a socket to connect with, if the address is one that a store may have."""
+    family, kind, proto, _, where = info
+    if address.is_forbidden_peer(str(where[0])):
+        raise ForbiddenPeer
+    return socket.socket(family, kind, proto)
+
+
+def client_session(
+    context: ssl.SSLContext,
+    *,
+    limit: int,
+    factory: Callable[[AddrInfoType], socket.socket] = judged_socket,
+) -> aiohttp.ClientSession:
     """Return an aiohttp session under our rules; only call it inside a running loop."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context, limit=limit, resolver=Resolver()),
+        connector=aiohttp.TCPConnector(
+            ssl=context, limit=limit, resolver=Resolver(), socket_factory=factory
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         auto_decompress=False,
@@ -119,7 +141,7 @@ async def exchange(
 ) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers in lower case and body; the time limit is the caller's.
 
-    Raises CallFailed.
+    Raises CallFailed, also for a redirect, for 429 and for a fault of the server.
     """
     try:
         async with http.request(
@@ -129,9 +151,10 @@ async def exchange(
             data=data,
             allow_redirects=False,
         ) as response:
-            body = await _bounded(response)
             answered = {name.lower(): value for name, value in response.headers.items()}
-            return response.status, answered, body
+            if (refusal := failures.of_status(response.status, answered)) is not None:
+                raise CallFailed(refusal)
+            return response.status, answered, await _bounded(response)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise CallFailed(explained(error, url)) from None
 
@@ -147,12 +170,12 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
 
 
 class Resolver(AbstractResolver):
-    """Names to addresses by the system, in daemon threads; forbidden addresses are left out."""
+    """Names to addresses by the system, in daemon threads."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Return the addresses of a name; raises OSError when there is none we may use."""
+        """Return the addresses of a name; raises OSError."""
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[list[ResolveResult]] = loop.create_future()
 
@@ -172,25 +195,16 @@ class Resolver(AbstractResolver):
         """Nothing is kept."""
 
 
-class ForbiddenPeer(OSError):
-    """A name leads only to addresses that are never a store's."""
-
-
 def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
-    found = socket.getaddrinfo(
-        host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-    )
-    allowed = [
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return [
         ResolveResult(
-            hostname=host, host=str(where[0]), port=port, family=kind, proto=proto,
-            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            hostname=host, host=str(where[0]), port=port, family=kind, proto=proto, flags=flags
         )
-        for kind, _, proto, _, where in found
-        if not address.is_forbidden_peer(str(where[0]))
-    ]  # fmt: skip
-    if not allowed:
-        raise ForbiddenPeer
-    return allowed
+        for kind, _, proto, _, where in socket.getaddrinfo(
+            host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+    ]
 
 
 def _settle(
