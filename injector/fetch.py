@@ -9,7 +9,7 @@ Sessions are closed, but not logged out: revoking a login would revoke the lease
 from __future__ import annotations
 
 import json
-import random
+import os
 import threading
 import time
 from collections import deque
@@ -52,13 +52,18 @@ class Fetched:
     stores: tuple[StoreFacts, ...]
 
 
+def _random() -> float:
+    """Return a number from 0 to 1; the module `random` would cost every start for a rare retry."""
+    return int.from_bytes(os.urandom(6), "big") / 2**48
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chance:
     """Clock, sleep and randomness, so that a test can have its own."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    random: Callable[[], float] = random.random
+    random: Callable[[], float] = _random
 
 
 def fetch(

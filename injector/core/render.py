@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from injector.core import errors, filters, pattern, reporting, secret
+from injector.core import errors, filters, reporting, secret
 from injector.core.errors import Code, FetchFailed, Problem
 from injector.core.filters import FilterError, Text
 from injector.core.pick import NotPicked, pick
@@ -239,6 +239,8 @@ def _expired(value: PlanValue, rule: Rule, today: str, at: Pick | None) -> Faile
 def _mismatch(value: PlanValue, rule: Rule, text: Text, at: Pick | None) -> Failed | None:
     if rule.matches is None:
         return None
+    from injector.core import pattern  # few plans have patterns
+
     try:
         compiled = pattern.Pattern(rule.matches)
     except pattern.PatternError as error:
