@@ -33,6 +33,11 @@ setup: .venv/ready launcher ## Create .venv from the locked packages and build t
 	$(PIP) install --quiet --require-hashes --only-binary :all: --no-compile --requirement $<
 	@touch $@
 
+# The clouds' own clients, against which the tests' fakes are held; nothing else uses them.
+.venv/sdks: .venv/locked requirements/sdks.txt
+	$(PIP) install --quiet --require-hashes --only-binary :all: --no-compile --requirement requirements/sdks.txt
+	@touch $@
+
 .PHONY: launcher
 launcher: build/launcher ## Build the static launcher
 
@@ -58,7 +63,7 @@ check: setup ## Check format, lint, types and the import rules
 	.venv/bin/lint-imports
 
 .PHONY: test
-test: setup ## Run every test that needs no cluster
+test: setup .venv/sdks ## Run every test that needs no cluster
 	.venv/bin/pytest
 
 .PHONY: golden
@@ -67,6 +72,7 @@ golden: setup ## Rewrite the golden files; read their diff
 
 .PHONY: e2e
 e2e: setup ## Run the examples on a real one-node Kubernetes
+	.venv/bin/python -m tests.e2e.testbed build
 	.venv/bin/pytest tests/e2e
 
 .PHONY: bench
@@ -81,6 +87,7 @@ image: setup ## Build the container image
 lock: $(UV) ## Resolve the locked packages again
 	$(UV) $(LOCK) --group dev --output-file requirements/dev.txt $(LOCKFLAGS)
 	$(UV) $(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt $(LOCKFLAGS)
+	$(UV) $(LOCK) --group sdks --constraint requirements/dev.txt --output-file requirements/sdks.txt $(LOCKFLAGS)
 	$(UV) pip compile requirements/image.in --universal --python-version 3.15 --generate-hashes --quiet \
 	  --custom-compile-command "make lock" --output-file requirements/image.txt $(LOCKFLAGS)
 

@@ -1,7 +1,11 @@
 """The rigs of Azure and Google: fakes behind TLS and the fault proxy, entered by federation."""
 
 import base64
+import functools
 import json
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.providers import fake_azure, fake_gcp
 from tests.providers.certificates import Authority
@@ -16,6 +20,26 @@ def jwt(**claims):
     parts = ({"alg": "RS256"}, claims)
     texts = [base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=").decode() for p in parts]
     return ".".join([*texts, CREDENTIAL])
+
+
+@functools.cache
+def service_account_key():
+    """Return the JSON file of a service account's key, and its public key."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    document = {
+        "type": "service_account",
+        "project_id": fake_gcp.PROJECT,
+        "private_key_id": "key-1",
+        "private_key": pem.decode(),
+        "client_email": fake_gcp.ACCOUNT,
+        "token_uri": "https://evil.example/token",
+    }
+    return json.dumps(document), private.public_key()
 
 
 class CloudRig(Rig):

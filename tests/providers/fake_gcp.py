@@ -27,6 +27,7 @@ NUMBER = "123456789012"
 PROVIDER = f"projects/{NUMBER}/locations/global/workloadIdentityPools/cluster/providers/kubernetes"
 ACCOUNT = f"reader@{PROJECT}.iam.gserviceaccount.com"
 
+_SCOPE = r"^https://www.googleapis.com/auth/(?:cloud-platform|iam)$"
 _NAME = re.compile(
     r"/v1/projects/(?P<project>[^/]+)(?:/locations/(?P<location>[^/]+))?/secrets"
     r"(?:/(?P<secret>[^/:]+))?(?:/versions/(?P<version>[^/:]+))?(?::(?P<verb>[a-zA-Z]+))?"
@@ -139,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 400, "unsupported_grant_type", "CANARY"
         if form.get("requested_token_type") != f"{kinds}access_token":
             return 400, "invalid_request", "CANARY"
-        if form.get("subject_token_type") != f"{kinds}jwt" or "cloud-platform" not in form["scope"]:
+        if form.get("subject_token_type") != f"{kinds}jwt" or not re.search(_SCOPE, form["scope"]):
             return 400, "invalid_request", "CANARY"
         if form.get("audience") != f"//iam.googleapis.com/{PROVIDER}":
             return 400, "invalid_target", "The target service is invalid. CANARY"
