@@ -1,0 +1,26 @@
+"""What every scenario is given: the installed system, and a namespace as its tenant."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.scenarios import system as setup
+from tests.e2e.scenarios.system import System, Tenant
+from tests.e2e.testbed.cluster import Cluster
+from tests.e2e.testbed.helm import Helm
+from tests.e2e.testbed.vault import Vault
+
+
+@pytest.fixture(scope="session")
+def system(cluster: Cluster, helm: Helm, vault: Vault, image: str) -> System:
+    """Return the system, installed from the chart with our image, its stores defined."""
+    installed = System(cluster=cluster, helm=helm, vault=vault, values=setup.values(image))
+    installed.install()
+    installed.define(*setup.stores(vault))
+    return installed
+
+
+@pytest.fixture
+def tenant(system: System, namespace: str) -> Tenant:
+    """Return a fresh namespace that may use the stores."""
+    return system.tenant(namespace)
