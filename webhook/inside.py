@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -14,8 +16,10 @@ from webhook import api, readiness
 from webhook.cluster import Cluster
 from webhook.core.catalog import Catalog
 from webhook.issuer import Identity, Issuer
+from webhook.lease import Lease
 from webhook.metrics import Metrics
 from webhook.settings import Settings
+from webhook.status import StatusWriter
 from webhook.tls import ServingCertificate
 from webhook.witness import Witness
 
@@ -71,6 +75,16 @@ async def connect(
         witness = Witness(server, identity, serving)
         parts["witness"] = partial(witness.run, every_s=chosen.tls_check_s)
         checks["certificate trust"] = lambda: "" if witness.is_trusted else UNTRUSTED
+    if chosen.lease:
+        lease = Lease(
+            server,
+            namespace=chosen.namespace,
+            name=chosen.lease,
+            identity=f"{chosen.pod_name or socket.gethostname()}-{uuid.uuid4().hex[:8]}",
+        )
+        leading = metrics.gauge("leading", "1 on the replica that writes statuses.")
+        leading.set_function(lambda: float(lease.is_held))
+        parts["statuses"] = StatusWriter(server, lease, lambda: cluster.catalog).run
     return lambda: cluster.catalog
 
 

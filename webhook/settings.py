@@ -57,6 +57,10 @@ class Settings:
     validating_configuration: str = setting(
         "", "ValidatingWebhookConfiguration whose caBundle is kept; empty is none"
     )
+    lease: str = setting(
+        "", "Lease of the own namespace that elects who writes statuses; empty is nobody"
+    )
+    pod_name: str = setting("", "name of this replica; empty is the host's name")
     certificate_life_s: float = setting(
         90 * 86400, "validity of a self-signed certificate; it is renewed at two thirds"
     )

@@ -8,6 +8,7 @@ LOG_LEVEL: {{ .Values.webhook.logLevel }}
 # The answer must come before the API server stops waiting.
 REQUEST_TIMEOUT_S: {{ subf .Values.webhook.timeoutSeconds 0.5 }}
 SERVICE: {{ $name }}
+LEASE: {{ $name }}
 MUTATING_CONFIGURATION: {{ $name }}
 VALIDATING_CONFIGURATION: {{ $name }}
 {{- if eq .Values.certs.mode "self-signed" }}
