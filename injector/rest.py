@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from injector.connection import Unanswered
 from injector.core import errors
-from injector.core.secret import Failure, Json, LoginFailed
+from injector.core.secret import Failure, Json, LoginFailed, Number
 from injector.core.stores.source import (
     ConfigMapSource,
     LocalFile,
@@ -108,9 +108,9 @@ def member(document: Json, name: str) -> Mapping[str, Json]:
 
 
 def text(document: Json, name: str) -> str:
-    """Return a member that is a text, or an empty one."""
+    """Return a member that is a text, or an empty one; a number is none, though kept as a str."""
     found = document.get(name) if isinstance(document, Mapping) else None
-    return found if isinstance(found, str) else ""
+    return found if isinstance(found, str) and not isinstance(found, Number) else ""
 
 
 def word(document: Json, name: str) -> str:

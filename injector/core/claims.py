@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from injector.core import secret
-from injector.core.secret import Json, NotJson
+from injector.core.secret import Json, NotJson, Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,4 +40,5 @@ def parse(token: str) -> Claims:
 
 
 def _text(value: Json) -> str:
-    return value[:512] if isinstance(value, str) else ""
+    is_text = isinstance(value, str) and not isinstance(value, Number)
+    return str(value)[:512] if is_text else ""

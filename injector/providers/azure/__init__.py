@@ -96,8 +96,8 @@ class AzureSession:
     def _secret(self, read: Read, found: Json | Failure) -> Secret | Failure:
         if isinstance(found, Failure):
             return replace(found, identity=self.identity)
-        value = found.get("value") if isinstance(found, Mapping) else None
-        if not isinstance(value, str):
+        value = rest.text(found, "value")
+        if not isinstance(found, Mapping) or found.get("value") != value:
             return Failure(code=errors.CONTENT, what="the answer holds no secret")
         if not self._spec.allow_expired:
             failure = untimely(rest.member(found, "attributes"), now_s=time.time())
