@@ -1,9 +1,9 @@
 """Moto behind a gate: the part of AWS that moto leaves out, which is who may come in.
 
-Moto answers like Secrets Manager, Parameter Store and STS, and lets everybody do everything. The gate
-gives it what AWS documents: a request must be signed with a key that was given out (by STS, or known
-from the start) and the signature must be right; keys expire; an identity may be denied actions.
-Error bodies are those of the API references: JSON 1.1 for the stores, XML for STS.
+Moto answers like Secrets Manager, Parameter Store and STS, and lets everybody do everything. The
+gate adds what AWS documents: a request must be signed with a key that was given out (by STS, or
+known from the start), and signed right; keys expire; an identity may be denied actions. Error
+bodies are those of the API references: JSON 1.1 for the stores, XML for STS.
 """
 
 import json
@@ -117,7 +117,7 @@ class Aws:
         return key, None
 
     def _signature(self, environ, body, found):
-        """Compute the signature with botocore's signer, over the headers the client says it signed."""
+        """Compute the signature with botocore's signer, over the headers named as signed."""
         headers = {
             name: environ["HTTP_" + name.upper().replace("-", "_")]
             if name != "content-type"

@@ -1,4 +1,4 @@
-"""The rigs of the AWS stores: moto behind the gate, TLS and the fault proxy, entered by web identity."""
+"""The rigs of the AWS stores: moto behind gate and fault proxy, entered by web identity."""
 
 import json
 import uuid
@@ -18,7 +18,7 @@ ROLE = "arn:aws:iam::123456789012:role/shop"
 class AwsRig(Rig):
     """What both have in common."""
 
-    has_server_name = False
+    judge = "injector.providers.aws.transport.address"
 
     def __init__(self, folder):
         super().__init__(folder)

@@ -76,12 +76,17 @@ def _sorted_out(answer: Answer, reads: Sequence[Read]) -> Found:
     found: Found = {}
     for read in reads:
         if (meant := by_name.get(_selected(read))) is not None:
-            found[read] = api.as_secret(meant.get("Value"), meant.get("Version"))
+            found[read] = _secret(meant)
         elif _selected(read) in invalid or read.path in invalid:
             found[read] = _MISSING if read.version is None else _MISSING_VERSION
     if len(reads) == 1 and not found:
-        found[reads[0]] = UNREADABLE
+        # Not every emulator says which label it was asked for; of one name, one parameter comes.
+        found[reads[0]] = _secret(by_name.get(reads[0].path, {}))
     return found
+
+
+def _secret(entry: Answer) -> Secret | Failure:
+    return api.as_secret(entry.get("Value"), entry.get("Version"))
 
 
 def _selected(read: Read) -> str:
