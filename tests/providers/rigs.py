@@ -40,6 +40,8 @@ class Rig:
     """Names that the store can hold, odd ones too."""
     largest = 512 * 1024
     proxy = None
+    judge = "injector.connection.address"
+    """Where `is_forbidden_peer` is looked up before a connection is used."""
     has_server_name = False
     """Whether the definition may name the server that the certificate is for."""
 

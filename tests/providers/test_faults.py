@@ -341,7 +341,7 @@ def test_proxies_of_the_environment_are_not_used(remote, monkeypatch):
 def test_a_forbidden_peer_gets_nothing(remote, monkeypatch):
     """A name that leads to a link-local address is left alone once that is known."""
     judge = SimpleNamespace(is_forbidden_peer=lambda ip: ip == "127.0.0.1")
-    monkeypatch.setattr("injector.connection.address", judge)
+    monkeypatch.setattr(remote.judge, judge)
 
     failure = failed(remote.read("plain")[0])
 
