@@ -21,6 +21,7 @@ from tests.e2e.testbed.helm import Helm
 from tests.e2e.testbed.images import compile_static
 from tests.e2e.testbed.local import LocalCluster
 from tests.e2e.testbed.pki import pem_of_jwk
+from tests.e2e.testbed.postgres import Postgres
 from tests.e2e.testbed.space import Space
 from tests.e2e.testbed.vault import Vault
 
@@ -45,12 +46,12 @@ def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iterator[Cluster]:
     """Return the cluster: `kubectl`, `apply`, `create`, `get`, `wait`, `exec`, `logs`, ..."""
+    build.build_all(say)
     if kubeconfig := os.environ.get("KUBECONFIG"):
         external = ExternalCluster(Path(kubeconfig))
         yield external
         external.close()
         return
-    build.build_all(say)
     with Space(compile_static("pause")) as space:
         try:
             yield LocalCluster(space, say=say)
@@ -103,6 +104,18 @@ def vault(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             reviewer=_make_reviewer(cluster),
             keys=[pem_of_jwk(key) for key in jwks["keys"]],
         )
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(local_cluster: LocalCluster) -> Iterator[Postgres]:
+    """Return a running PostgreSQL; `postgres.offer(vault, role)` makes Vault give out its users."""
+    space = local_cluster.space
+    server = Postgres(space.state / "postgres", space.node_ip, logs=space.logs, enter=space.enter)
+    try:
+        server.start()
         yield server
     finally:
         server.stop()

@@ -1,7 +1,10 @@
 """The testbed itself: what every other end-to-end test takes for granted."""
 
 import json
+import socket
+import ssl
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -9,8 +12,9 @@ from tests.e2e.testbed.api import ApiError
 from tests.e2e.testbed.cluster import Cluster
 from tests.e2e.testbed.images import BUSYBOX_IMAGE, DISTROLESS_IMAGE
 from tests.e2e.testbed.local import LocalCluster
+from tests.e2e.testbed.postgres import Postgres
 from tests.e2e.testbed.process import CommandFailedError
-from tests.e2e.testbed.vault import AUDIENCE, Vault, VaultError
+from tests.e2e.testbed.vault import AUDIENCE, PORT, Vault, VaultError
 
 
 def pod(name, *containers, **spec):
@@ -189,6 +193,42 @@ def test_vault_keeps_its_data_over_a_restart(vault: Vault, namespace: str):
 
     assert sealed.value.status == 503
     assert vault.request("GET", f"secret/data/{namespace}")["data"]["data"] == {"kept": "yes"}
+
+
+def test_a_certificate_of_another_authority_is_told_from_a_dead_server(vault: Vault):
+    """The second address of Vault fails in the handshake, a frozen Vault by time alone."""
+    address = urlsplit(vault.other_ca_address)
+    trust = ssl.create_default_context(cadata=vault.ca_pem)
+
+    def greet(port, timeout_s):
+        with socket.create_connection((address.hostname, port), timeout=timeout_s) as connection:
+            trust.wrap_socket(connection, server_hostname=address.hostname)
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        greet(address.port, 5)
+    vault.hang()
+    with pytest.raises(TimeoutError):
+        greet(PORT, 0.2)
+    vault.resume()
+
+    assert vault.request("GET", "sys/health")["sealed"] is False
+
+
+def test_vault_makes_database_users_that_end_with_their_lease(
+    vault: Vault, postgres: Postgres, namespace: str
+):
+    """Each read is a user of its own that can log in until its lease is revoked."""
+    path = postgres.offer(vault, namespace)
+
+    first, second = vault.request("GET", path), vault.request("GET", path)
+    user, password = first["data"]["username"], first["data"]["password"]
+    known = postgres.query("SELECT current_user", user=user, password=password)
+    vault.request("PUT", "sys/leases/revoke", {"lease_id": first["lease_id"], "sync": True})
+    with pytest.raises(CommandFailedError) as refused:
+        postgres.query("SELECT current_user", user=user, password=password)
+
+    assert known == user != second["data"]["username"]
+    assert b"authentication failed" in refused.value.stderr
 
 
 def test_the_audit_log_holds_bodies(local_cluster: LocalCluster, namespace: str):

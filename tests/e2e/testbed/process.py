@@ -146,8 +146,18 @@ class Daemon:
         )
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the program."""
+        """Send a signal to the program; for SIGSTOP and SIGCONT see `freeze` and `thaw`."""
         os.kill(self.pid, number)
+
+    def freeze(self) -> None:
+        """Stop the program's clock: it keeps its connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen program run on; nsenter froze with it and must go on too."""
+        if self._process is not None:
+            os.kill(self.pid, signal.SIGCONT)
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def stop(self, *, timeout_s: float = 15) -> None:
         """End the program with SIGTERM, or SIGKILL when it has not ended after *timeout_s*."""
@@ -156,12 +166,12 @@ class Daemon:
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, TooLateError):
             pid = self.pid
             os.kill(pid, signal.SIGTERM)
+            os.kill(self._process.pid, signal.SIGCONT)
             try:
                 self._process.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 os.kill(pid, signal.SIGKILL)
-        self._process.wait()
-        self._process = None
+        self.reap()
 
     def reap(self, *, timeout_s: float = 30) -> None:
         """Wait for the end of a program that something else has killed."""

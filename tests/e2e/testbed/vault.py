@@ -49,15 +49,14 @@ class Vault:
         self.root_token = ""
         self._unseal_key = ""
         self._host = host
-        authority = Authority(folder / "pki", "vault-ca")
-        other = Authority(folder / "other-pki", "unknown-ca")
-        self.ca_file = authority.cert
-        self.ca_pem = authority.cert.read_text()
+        self._authority = Authority(folder / "pki", "vault-ca")
+        self._other_authority = Authority(folder / "other-pki", "unknown-ca")
+        self.ca_file = self._authority.cert
+        self.ca_pem = self.ca_file.read_text()
         self._tls = ssl.create_default_context(cafile=str(self.ca_file))
-        hosts = (host, "localhost")
         listeners = (
-            self._listener(PORT, authority.issue("vault", common_name="vault", hosts=hosts)),
-            self._listener(OTHER_CA_PORT, other.issue("vault", common_name="vault", hosts=hosts)),
+            self._listener(PORT, self._issue(self._authority)),
+            self._listener(OTHER_CA_PORT, self._issue(self._other_authority)),
         )
         config = folder / "config.json"
         config.write_text(
@@ -103,11 +102,11 @@ class Vault:
 
     def hang(self) -> None:
         """Freeze the server: connections open but nothing answers until `resume`."""
-        self._daemon.signal(signal.SIGSTOP)
+        self._daemon.freeze()
 
     def resume(self) -> None:
         """Let a frozen server run again."""
-        self._daemon.signal(signal.SIGCONT)
+        self._daemon.thaw()
 
     def seal(self) -> None:
         """Seal the server: it answers every request with status 503 until `unseal`."""
@@ -122,6 +121,15 @@ class Vault:
             timeout_s=30,
             retry_on=(VaultError, OSError),
         )
+
+    def certify(self, *, names: Sequence[str] = (), other_by_known_ca: bool = False) -> None:
+        """Take new certificates into use: with more names, the other address's by a known CA."""
+        self._issue(self._authority, *names)
+        cert, key = self._issue(self._other_authority)
+        if other_by_known_ca:
+            for mine, theirs in zip((cert, key), self._issue(self._authority, *names), strict=True):
+                mine.write_bytes(theirs.read_bytes())
+        self._daemon.signal(signal.SIGHUP)
 
     # --- requests --------------------------------------------------------------------------
 
@@ -240,6 +248,11 @@ class Vault:
             what="secret/ takes secrets",
             timeout_s=30,
             retry_on=(VaultError,),
+        )
+
+    def _issue(self, authority: Authority, *names: str) -> tuple[Path, Path]:
+        return authority.issue(
+            "vault", common_name="vault", hosts=(self._host, "localhost", *names)
         )
 
     def _listener(self, port: int, certificate: tuple[Path, Path]) -> Object:
