@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from injector.core.plan import NATIVE, ContainerPlan, Plan
+from injector.core.plan import NATIVE, ContainerPlan, Plan, PlanValue
 from injector.core.stores.source import Source
 from webhook.core import asking, jsonpatch
 from webhook.core import pod as pods
@@ -72,7 +72,9 @@ def operations(
     body = pods.spec(pod)
     found: list[Operation] = []
     for container in targets:
-        found += container_operations(container, by_name[container.name], files_path)
+        part = by_name[container.name]
+        absent = frozenset(i.name for i in part.env if _may_be_absent(plan.values[i.value]))
+        found += container_operations(container, part, files_path, absent)
     found += jsonpatch.append("/spec/volumes", body.get("volumes"), volumes(plan, needed))
     if plan.group is not None:
         found += group_operations(pod)
@@ -87,9 +89,12 @@ def operations(
 
 
 def container_operations(
-    container: Container, part: ContainerPlan, files_path: str
+    container: Container, part: ContainerPlan, files_path: str, absent: frozenset[str]
 ) -> list[Operation]:
-    """Return the operations that give one container its variables and files."""
+    """Return the operations that give one container its variables and files.
+
+    `absent` names the variables that are left out when they have no value.
+    """
     found: list[Operation] = []
     is_native = part.env_mode == NATIVE
     raw, pointer = container.raw, container.pointer
@@ -98,7 +103,10 @@ def container_operations(
         for at, command in ((f"{pointer}/command", container.command), *container.exec_hooks()):
             found += jsonpatch.prepend(at, command, LAUNCHER)
     if is_native:
-        entries = {item.name: _file_key(container.name, item.name) for item in part.env}
+        names = [item.name for item in part.env]
+        entries = {
+            name: _file_key(container.name, name, is_optional=name in absent) for name in names
+        }
         found += [
             jsonpatch.replace(f"{pointer}/env/{i}", entries[name]) for name, i in references.items()
         ]
@@ -221,8 +229,16 @@ def is_volume_name(name: str) -> bool:
     return name in (NAME, ENV_VOLUME, SOURCES_VOLUME) or name.startswith(SECRET_VOLUME)
 
 
-def _file_key(container: str, name: str) -> dict[str, Any]:
-    ref = {"volumeName": ENV_VOLUME, "path": f"{container}/{name}", "key": name}
+def _may_be_absent(value: PlanValue) -> bool:
+    rule = value.rule
+    return rule is not None and not rule.required and rule.default is None
+
+
+def _file_key(container: str, name: str, *, is_optional: bool) -> dict[str, Any]:
+    ref: dict[str, Any] = {"volumeName": ENV_VOLUME, "path": f"{container}/{name}", "key": name}
+    if is_optional:
+        # A key without a value fails the container otherwise; the file itself is always there.
+        ref["optional"] = True
     return {"name": name, "valueFrom": {"fileKeyRef": ref}}
 
 
@@ -231,4 +247,5 @@ def _size(plan: Plan) -> str:
         _LAUNCHER_BYTES + len(part.files) * _FILE_BYTES + len(part.env) * _ENV_BYTES
         for part in plan.containers
     )
-    return f"{math.ceil(min(max(size, _MIB), _MAX_VOLUME) / _MIB)}Mi"
+    # Twice: while a set replaces another, both are there.
+    return f"{math.ceil(min(max(2 * size, _MIB), _MAX_VOLUME) / _MIB)}Mi"
