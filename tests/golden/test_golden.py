@@ -1,7 +1,7 @@
 """Golden cases: a pod and a cluster in, a patch and a plan or a refusal out, word for word.
 
-A case is a folder: pod.yaml, with catalog.yaml (objects of the cluster) and settings.yaml (fields of
-the request and of `Injection`) when it needs them. What comes out stands beside it:
+A case is a folder: pod.yaml, with catalog.yaml (objects of the cluster) and settings.yaml (fields
+of the request and of `Injection`) when it needs them. What comes out stands beside it:
 
     patch.json, plan.json      injected; warnings.txt when there are any
     denied.txt                 the message that kubectl shows

@@ -15,8 +15,10 @@ from typing import Any
 from injector.core import plan_codec
 from injector.core.errors import Refused
 from injector.core.plan import Plan
-from webhook.core import patch
+from webhook.core import patch, steering
 from webhook.core import pod as pods
+
+_NOT_FOR_OURS = ("command", "envFrom", "lifecycle", "restartPolicy", "workingDir")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +72,30 @@ def covers(there: object, wanted: object) -> bool:
         if not isinstance(there, Sequence) or isinstance(there, str):
             return False
         if wanted and all(isinstance(entry, Mapping) and ("name" in entry) for entry in wanted):
-            found = [entry for entry in there if isinstance(entry, Mapping)]
-            return all(
-                any(_is_same_entry(f, entry) and covers(f, entry) for f in found)
-                for entry in wanted
-            )
+            return all(_covers_entry(there, entry) for entry in wanted)
         return len(there) == len(wanted) and all(
             covers(a, b) for a, b in zip(there, wanted, strict=True)
         )
     return there == wanted
+
+
+def _covers_entry(there: Sequence[Any], wanted: Mapping[str, Any]) -> bool:
+    # Of two entries with one name the last counts: there must be one.
+    found = [e for e in there if isinstance(e, Mapping) and _is_same_entry(e, wanted)]
+    return (
+        len(found) == 1
+        and covers(found[0], wanted)
+        and not (wanted["name"] == pods.NAME and "args" in wanted and _is_meddled(found[0], wanted))
+    )
+
+
+def _is_meddled(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Say whether our container was given something that changes what it does."""
+    names = {entry.get("name") for entry in wanted["env"]}
+    added = [str(entry.get("name")) for entry in there["env"] if entry.get("name") not in names]
+    return any(there.get(field) for field in _NOT_FOR_OURS) or any(
+        steering.STEERING.fullmatch(name) or name.startswith("SECRET_INJECTOR_") for name in added
+    )
 
 
 def _is_kept(name: str, there: object, wanted: Any) -> bool:
@@ -114,7 +131,7 @@ def _plan(pod: Mapping[str, Any]) -> Plan | None:
 def _undo(container: pods.Container, texts: Mapping[tuple[str, str], str]) -> None:
     """Take our parts out of one container of a pod that is a copy of our own."""
     raw: dict[str, Any] = container.raw  # type: ignore[assignment]  # `before` made the copy
-    raw["volumeMounts"] = [
+    mounts = [
         m for m in raw.get("volumeMounts") or () if not patch.is_volume_name(str(m.get("name")))
     ]
     for owner in (raw, *_exec_owners(raw)):
@@ -128,8 +145,11 @@ def _undo(container: pods.Container, texts: Mapping[tuple[str, str], str]) -> No
         for (owner, name), text in texts.items()
         if owner == container.name and name not in there
     ]
-    if env or "env" in raw:
-        raw["env"] = env
+    # An empty list is no list: what is not there must not be asked for again.
+    for name, entries in (("volumeMounts", mounts), ("env", env)):
+        raw.pop(name, None)
+        if entries:
+            raw[name] = entries
 
 
 def _exec_owners(raw: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -186,7 +186,8 @@ def _parts(wanted: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
         for key in ("initContainers", "containers")
     }
     parts["volumes"] = [v for v in body["volumes"] if patch.is_volume_name(str(v.get("name")))]
-    parts["securityContext"] = body.get("securityContext") or {}
+    if body.get("securityContext"):
+        parts["securityContext"] = body["securityContext"]
     return parts
 
 

@@ -86,7 +86,9 @@ def _registry(fields: Fields, source: StoreRead | None) -> dict[str, Value]:
         config = reference.StoreRead(
             store=source.store, path=source.path, field=".dockerconfigjson"
         )
-        user, password, host = (_first_auth(config, name) for name in ("username", "password", "registry"))
+        user, password, host = (
+            _first_auth(config, name) for name in ("username", "password", "registry")
+        )
     else:
         user, password, host = (_pick(source, name) for name in ("username", "password", "url"))
     return {
