@@ -10,6 +10,7 @@ import io
 import socket
 import ssl
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from injector.core import errors
@@ -31,6 +32,21 @@ class Unanswered(Exception):
         super().__init__(failure.what)
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@lru_cache(maxsize=16)
+def _context(ca_bundle: str | None) -> ssl.SSLContext:
+    """Return what to trust, made once: reading the system's own bundle takes some 20 ms."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_bundle is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(cadata=ca_bundle)
+    return context
+
+
 class Connector:
     """Makes connections to one address; threads may share it."""
 
@@ -40,8 +56,6 @@ class Connector:
         """Prepare; `ca_bundle` is PEM text, None for the system's own."""
         self._address, self._ca_bundle, self._timeout_s = at, ca_bundle, timeout_s
         self._server_name = server_name or at.host
-        self._context: ssl.SSLContext | None = None
-        self._lock = threading.Lock()
 
     def connect(self, until: Deadline) -> Connection:
         """Return a new connection; raises Unanswered, OSError."""
@@ -53,23 +67,14 @@ class Connector:
                 raise Unanswered(Failure(code=errors.DOWN, what=what))
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if at.scheme == "https":
-                wrapped = self._tls().wrap_socket(plain, server_hostname=self._server_name)
+                with _ONE_AT_A_TIME:
+                    context = _context(self._ca_bundle)
+                wrapped = context.wrap_socket(plain, server_hostname=self._server_name)
                 return Connection(at, _Wire(wrapped, until))
             return Connection(at, _Wire(plain, until))
         except BaseException:
             plain.close()
             raise
-
-    def _tls(self) -> ssl.SSLContext:
-        with self._lock:
-            if self._context is None:
-                self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-                if self._ca_bundle is None:
-                    self._context.load_default_certs()
-                else:
-                    self._context.load_verify_locations(cadata=self._ca_bundle)
-            return self._context
 
     def explained(self, error: Exception) -> Failure:
         """Return our words for what went wrong below HTTP."""
