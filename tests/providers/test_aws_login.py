@@ -7,9 +7,12 @@ import threading
 
 import pytest
 
-from injector.core import errors
-from injector.core.secret import Failure
-from injector.providers.aws import failures, login
+from injector.core import errors, stores
+from injector.core.plan import Read
+from injector.core.secret import Failure, LoginFailed
+from injector.deadline import Deadline
+from injector.providers import Access, open_session
+from injector.providers.aws import failures, pod_identity
 from tests.providers.aws_rigs import ROLE, SecretsManagerRig
 from tests.providers.rigs import CREDENTIAL
 
@@ -185,10 +188,32 @@ def test_an_agent_that_gives_no_keys_is_told(rig, monkeypatch, status, body, cod
     assert rig.aws.actions == []
 
 
+def test_a_laptop_uses_its_own_login(rig, monkeypatch, tmp_path):
+    """Ambient is what the AWS CLI would use: here, keys of the environment; without any, a sentence."""
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIASHOP")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "CANARY-SECRET-KEY")
+    store = stores.parse("aws", rig.document(auth={"ambient": {}}), in_cluster=False)
+    deadline = Deadline.after(20)
+    access = Access(namespace="x", service_account="x", sources_dir=None, deadline=deadline)
+    read = Read(store=0, path="db")
+
+    session = open_session(store, access)
+    answer = session.read([read], deadline)[read]
+    session.close()
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(LoginFailed, match="this machine has no AWS credentials"):
+        open_session(store, access)
+
+    assert json.loads(answer.reveal()) == {"user": "shop"}
+
+
 @pytest.mark.parametrize(
     ("url", "is_agent"),
     [
-        (login.AGENT, True),
+        (pod_identity.AGENT, True),
         ("http://[fd00:ec2::23]/v1/credentials", True),
         ("http://127.0.0.1:8080/x", True),
         ("http://169.254.169.254/latest/meta-data", False),
@@ -203,7 +228,7 @@ def test_an_agent_that_gives_no_keys_is_told(rig, monkeypatch, status, body, cod
 )
 def test_only_documented_addresses_are_agents(url, is_agent):
     """A variable of the environment cannot send the token anywhere else."""
-    assert login.is_agent(url) is is_agent
+    assert pod_identity.is_agent(url) is is_agent
 
 
 @pytest.mark.parametrize(

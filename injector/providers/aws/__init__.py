@@ -1,7 +1,7 @@
 """AWS Secrets Manager and Parameter Store: one login, one way to call, two ways to read.
 
 session      the contract's session: an event loop of its own, the regions in their order
-login        who we are: web identity, Pod Identity, keys; then a further role
+login        who we are: web identity, pod_identity, keys; then a further role; all through a door
 api          one region of one service, called with a time limit
 client       aiobotocore's clients without what a pod waits for and does not need
 transport    HTTP below them: no redirect, no proxy, no forbidden peer, bounded bodies

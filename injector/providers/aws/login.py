@@ -3,82 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import os
-import re
-import socket
-import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
 
-from aiohttp import AddrInfoType
-
-from injector.core import errors, secret
-from injector.core.secret import Failure, NotJson
+from injector.core import errors
+from injector.core.secret import Failure
 from injector.core.stores import source
 from injector.core.stores.aws import (
-    POD_IDENTITY_AUDIENCE,
     STS_AUDIENCE,
     Ambient,
     Aws,
-    Credential,
     Keys,
     Login,
     Place,
     PodIdentity,
     WebIdentity,
 )
-from injector.core.stores.source import TokenSource
-from injector.deadline import Deadline
 from injector.providers import Access
-from injector.providers.aws import client, transport
-from injector.providers.aws.api import UNREADABLE, Answer, Api
-from injector.providers.aws.client import Credentials, OwnSession
+from injector.providers.aws import client, pod_identity
+from injector.providers.aws.api import Answer, Api
+from injector.providers.aws.client import Credentials
+from injector.providers.aws.door import Door, credentials
 from injector.providers.aws.failures import CallFailed
 
-AGENT = "http://169.254.170.23/v1/credentials"
-"""The EKS Pod Identity agent of an IPv4 node; EKS names another in the environment."""
-
-_AGENT_HOSTS = ("169.254.170.2", "169.254.170.23", "fd00:ec2::23")
 _SHORTEST_S = 900
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
-    """What every way of logging in needs."""
-
-    name: str
-    spec: Aws
-    access: Access
-    timeout_s: float
-    session: OwnSession
-    trusted: ssl.SSLContext
-
-    @property
-    def deadline(self) -> Deadline:
-        """The deadline of the run."""
-        return self.access.deadline
-
-    def session_name(self) -> str:
-        """Return who we are in CloudTrail: at most 64 characters that STS takes."""
-        who = f"{self.access.namespace}.{self.access.service_account}"
-        return re.sub(r"[^-A-Za-z0-9_+=,.@]", "-", who)[:64].ljust(2, "-")
-
-    def read(self, credential: Credential | TokenSource) -> str:
-        """Return a mounted token or key without the line end of editors; raises CallFailed."""
-        try:
-            text = self.access.read_source(credential).decode("ascii").strip()
-            problem = "" if text.isprintable() and text else "is empty or broken into lines"
-        except FileNotFoundError:
-            text, problem = "", "is not there"
-        except (OSError, UnicodeDecodeError):
-            text, problem = "", "cannot be read as plain text"
-        if problem:
-            what = f"the token or key at {credential.path} {problem}"
-            raise CallFailed(Failure(code=errors.UNAUTHENTICATED, what=what))
-        return text
 
 
 def whom(spec: Aws, access: Access) -> str:
@@ -112,7 +58,7 @@ async def _first(door: Door, place: Place) -> Credentials:
         case WebIdentity(role_arn=role):
             return await _by_web_identity(door, place, role)
         case PodIdentity():
-            return await _by_pod_identity(door)
+            return await pod_identity.log_in(door)
         case Keys() as keys:
             return _by_keys(door, keys)
         case Ambient():
@@ -130,7 +76,7 @@ async def _by_web_identity(door: Door, place: Place, role: str) -> Credentials:
         RoleArn=role,
         WebIdentityToken=token,
     )
-    return _credentials(answer.get("Credentials"))
+    return credentials(answer.get("Credentials"))
 
 
 async def _as_role(door: Door, place: Place, base: Credentials, role: str) -> Credentials:
@@ -144,7 +90,7 @@ async def _as_role(door: Door, place: Place, base: Credentials, role: str) -> Cr
         RoleArn=role,
         **external,
     )
-    return _credentials(answer.get("Credentials"))
+    return credentials(answer.get("Credentials"))
 
 
 async def _ask_sts(
@@ -189,65 +135,6 @@ def _by_keys(door: Door, keys: Keys) -> Credentials:
     )
 
 
-async def _by_pod_identity(door: Door) -> Credentials:
-    """Ask the agent where EKS says it is, with the token EKS mounts, or else with our own alike."""
-    where = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", AGENT)
-    if not is_agent(where):
-        what = "AWS_CONTAINER_CREDENTIALS_FULL_URI is not an address of the Pod Identity agent"
-        raise CallFailed(Failure(code=errors.UNAUTHENTICATED, what=what))
-    mounted = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-    token = door.read(
-        source.token(door.name, POD_IDENTITY_AUDIENCE)
-        if mounted is None
-        else source.LocalFile(path=mounted)
-    )
-    limit_s = door.deadline.bound_s(door.timeout_s)
-    http = transport.client_session(door.trusted, limit=1, factory=_socket)
-    try:
-        async with asyncio.timeout(limit_s), http:
-            status, _, body = await transport.exchange(
-                http, "GET", where, headers={"Authorization": token}
-            )
-    except TimeoutError:
-        what = f"the Pod Identity agent gives no answer within {limit_s:.3g} s"
-        raise CallFailed(Failure(code=errors.DOWN, what=what)) from None
-    if status != 200:
-        who = f"{door.access.namespace}/{door.access.service_account}"
-        refused = Failure(
-            code=errors.UNAUTHENTICATED,
-            what=f"the Pod Identity agent gives no role to {who} (HTTP {status})",
-            hint="aws eks create-pod-identity-association gives the ServiceAccount a role",
-        )
-        raise CallFailed(refused)
-    try:
-        given = secret.parse_json(body)
-    except NotJson:
-        raise CallFailed(UNREADABLE) from None
-    if isinstance(given, Mapping):
-        given = {**given, "SessionToken": given.get("Token")}
-    return _credentials(given)
-
-
-def _socket(info: AddrInfoType) -> socket.socket:
-    """Return a socket: the agent's address is link-local and has been judged by `is_agent`."""
-    family, kind, proto, _, _ = info
-    return socket.socket(family, kind, proto)
-
-
-def is_agent(url: str) -> bool:
-    """Say whether the URL is one that AWS documents for its credential agents, or loopback."""
-    try:
-        parts = urlsplit(url)
-        host = ipaddress.ip_address(parts.hostname or "")
-    except ValueError:
-        return False
-    return (
-        parts.scheme == "http"
-        and parts.username is None
-        and (host.is_loopback or str(host) in _AGENT_HOSTS)
-    )
-
-
 async def _by_machine(door: Door) -> Credentials:
     from aiobotocore.session import AioSession
     from botocore.exceptions import BotoCoreError, ClientError
@@ -269,13 +156,3 @@ async def _by_machine(door: Door) -> Credentials:
         secret_access_key=keys.secret_key,
         session_token=keys.token,
     )
-
-
-def _credentials(given: Any) -> Credentials:
-    """Return the credentials that STS or the agent gave; raises CallFailed if a part is missing."""
-    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
-    parts = [given.get(name) if isinstance(given, Mapping) else None for name in names]
-    key, private, token = (part if isinstance(part, str) else "" for part in parts)
-    if not key or not private or not token:
-        raise CallFailed(UNREADABLE)
-    return Credentials(access_key_id=key, secret_access_key=private, session_token=token)

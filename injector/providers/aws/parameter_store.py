@@ -81,7 +81,8 @@ def _sorted_out(answer: Answer, reads: Sequence[Read]) -> Found:
             found[read] = _MISSING if read.version is None else _MISSING_VERSION
     if len(reads) == 1 and not found:
         # Not every emulator says which label it was asked for; of one name, one parameter comes.
-        found[reads[0]] = _secret(by_name.get(reads[0].path, {}))
+        is_label = not (reads[0].version or "0").isdigit()
+        found[reads[0]] = _secret(by_name.get(reads[0].path, {}) if is_label else {})
     return found
 
 

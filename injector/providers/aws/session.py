@@ -22,6 +22,7 @@ from injector.providers import Access
 from injector.providers.aws import client, login, parameter_store, secrets_manager, transport
 from injector.providers.aws.api import Api, Found
 from injector.providers.aws.client import Credentials
+from injector.providers.aws.door import Door
 from injector.providers.aws.failures import CallFailed
 from injector.providers.aws.loop import OwnLoop
 
@@ -57,7 +58,7 @@ class AwsSession:
         self._clients: dict[Place, Any] = {}
         self._current = 0
         self._credentials: Credentials | None = None
-        self._door = login.Door(
+        self._door = Door(
             name=store.name,
             spec=spec,
             access=access,

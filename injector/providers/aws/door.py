@@ -1,0 +1,65 @@
+"""What every way of logging in to AWS needs, and what every one of them gives."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from injector.core import errors
+from injector.core.secret import Failure
+from injector.core.stores.aws import Aws, Credential
+from injector.core.stores.source import TokenSource
+from injector.deadline import Deadline
+from injector.providers import Access
+from injector.providers.aws.api import UNREADABLE
+from injector.providers.aws.client import Credentials, OwnSession
+from injector.providers.aws.failures import CallFailed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What every way of logging in needs."""
+
+    name: str
+    spec: Aws
+    access: Access
+    timeout_s: float
+    session: OwnSession
+    trusted: ssl.SSLContext
+
+    @property
+    def deadline(self) -> Deadline:
+        """The deadline of the run."""
+        return self.access.deadline
+
+    def session_name(self) -> str:
+        """Return who we are in CloudTrail: at most 64 characters that STS takes."""
+        who = f"{self.access.namespace}.{self.access.service_account}"
+        return re.sub(r"[^-A-Za-z0-9_+=,.@]", "-", who)[:64].ljust(2, "-")
+
+    def read(self, credential: Credential | TokenSource) -> str:
+        """Return a mounted token or key without the line end of editors; raises CallFailed."""
+        try:
+            text = self.access.read_source(credential).decode("ascii").strip()
+            problem = "" if text.isprintable() and text else "is empty or broken into lines"
+        except FileNotFoundError:
+            text, problem = "", "is not there"
+        except (OSError, UnicodeDecodeError):
+            text, problem = "", "cannot be read as plain text"
+        if problem:
+            what = f"the token or key at {credential.path} {problem}"
+            raise CallFailed(Failure(code=errors.UNAUTHENTICATED, what=what))
+        return text
+
+
+def credentials(given: Any) -> Credentials:
+    """Return the credentials that STS or the agent gave; raises CallFailed if a part is missing."""
+    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    parts = [given.get(name) if isinstance(given, Mapping) else None for name in names]
+    key, private, token = (part if isinstance(part, str) else "" for part in parts)
+    if not key or not private or not token:
+        raise CallFailed(UNREADABLE)
+    return Credentials(access_key_id=key, secret_access_key=private, session_token=token)
