@@ -149,3 +149,9 @@ class Api:
                             found.setdefault(f" {name.lower()}", resource)
                             found.setdefault(f" {name.lower()}.{group_name}", resource)
         self._resources = found
+
+
+def condition(item: Object, name: str) -> str | None:
+    """Return the status of a condition, such as True for Ready, or None where there is none."""
+    conditions: list[Object] = item.get("status", {}).get("conditions", [])
+    return next((str(c["status"]) for c in conditions if c["type"] == name), None)

@@ -12,6 +12,7 @@ import yaml
 
 from tests.e2e.testbed import cache
 from tests.e2e.testbed.api import Answer, Api, ApiError, Object, Resource
+from tests.e2e.testbed.api import condition as status_of
 from tests.e2e.testbed.process import TooLateError, run, until
 
 FIELD_MANAGER = "e2e"
@@ -40,8 +41,6 @@ class Cluster:
     def __init__(self, api: Api, kubeconfig: Path) -> None:
         self.api = api
         self.kubeconfig = kubeconfig
-
-    # --- commands --------------------------------------------------------------------------
 
     @property
     def env(self) -> dict[str, str]:
@@ -147,7 +146,7 @@ class Cluster:
             kind,
             name,
             namespace,
-            until_true=lambda item: _condition(item, condition) == "True",
+            until_true=lambda item: status_of(item, condition) == "True",
             what=f"condition {condition}",
             timeout_s=timeout_s,
         )
@@ -246,11 +245,6 @@ def _parse(manifest: Manifest) -> list[Object]:
     if isinstance(manifest, str):
         return [item for item in yaml.safe_load_all(manifest) if item]
     return [manifest] if isinstance(manifest, dict) else list(manifest)
-
-
-def _condition(item: Object, name: str) -> str | None:
-    conditions: list[Object] = item.get("status", {}).get("conditions", [])
-    return next((str(c["status"]) for c in conditions if c["type"] == name), None)
 
 
 __all__ = ["Answer", "ApiError", "Cluster", "Manifest", "Object", "TooLateError"]
