@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.e2e.scenarios import system as setup
+from tests.e2e.scenarios.inside import Inside
 from tests.e2e.scenarios.system import System, Tenant
 from tests.e2e.testbed.cluster import Cluster
 from tests.e2e.testbed.helm import Helm
+from tests.e2e.testbed.local import LocalCluster
 from tests.e2e.testbed.vault import Vault
 
 
@@ -24,3 +28,14 @@ def system(cluster: Cluster, helm: Helm, vault: Vault, image: str) -> System:
 def tenant(system: System, namespace: str) -> Tenant:
     """Return a fresh namespace that may use the stores."""
     return system.tenant(namespace)
+
+
+@pytest.fixture
+def inside(local_cluster: LocalCluster, tenant: Tenant) -> Callable[[str], Inside]:
+    """Return a function from a pod's name to what is in its containers, once it is Ready."""
+
+    def ready(pod: str) -> Inside:
+        tenant.ready(pod)
+        return Inside(cluster=local_cluster, pod=pod, namespace=tenant.namespace)
+
+    return ready

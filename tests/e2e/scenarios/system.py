@@ -1,4 +1,4 @@
-"""The system as an operator installs it: the chart by Helm, two stores, and tenants who use them."""
+"""The system as an operator installs it: the chart by Helm, two stores, and tenants of them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class System:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """One namespace and what it may read: `secret/NAMESPACE/*`, `kv1/NAMESPACE/*`, its own objects."""
+    """A namespace, and what it may read: `secret/NAMESPACE/*`, `kv1/NAMESPACE/*`, its objects."""
 
     cluster: Cluster
     vault: Vault
