@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from injector.core import reference
 from injector.core.fields import Fields
+from injector.core.record import Record
 from injector.core.stores import address, source
 from injector.core.stores.address import Address
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
@@ -15,8 +15,7 @@ MOUNT = r"[-A-Za-z0-9_]+(?:/[-A-Za-z0-9_]+)*"
 ROLE = r"[-A-Za-z0-9_.@{}]{1,128}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenLogin:
+class TokenLogin(Record):
     """Log in with the pod's ServiceAccount token: `method` is kubernetes or jwt."""
 
     method: str
@@ -24,8 +23,7 @@ class TokenLogin:
     role: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppRoleLogin:
+class AppRoleLogin(Record):
     """Log in with a role id and a secret id."""
 
     mount: str
@@ -33,16 +31,14 @@ class AppRoleLogin:
     secret_id: SecretSource | ConfigMapSource | LocalFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StaticToken:
+class StaticToken(Record):
     """Use a token that somebody else obtained; `is_wrapped` unwraps it once first."""
 
     token: SecretSource | ConfigMapSource | LocalFile
     is_wrapped: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vault:
+class Vault(Record):
     """A Vault or OpenBao server: `ca_bundle` is PEM text, None is the image's own bundle."""
 
     address: Address
@@ -74,12 +70,7 @@ def parse(fields: Fields, *, in_cluster: bool) -> Vault:
     parsed = Vault(
         address=address.take(fields, "address"),
         namespace=fields.optional("namespace", pattern=MOUNT + "/?", form="a Vault namespace"),
-        ca_bundle=fields.optional(
-            "caBundle",
-            pattern=r"(?s)\s*-----BEGIN CERTIFICATE-----.+",
-            form="PEM certificates",
-            longest=65_536,
-        ),
+        ca_bundle=address.take_ca_bundle(fields),
         server_name=fields.optional(
             "tlsServerName", pattern=r"[-A-Za-z0-9.]{1,253}", form="a DNS name"
         ),
