@@ -1,6 +1,6 @@
 """What a pod asks for: the annotations of our prefix, typed.
 
-The table `ANNOTATIONS` is the whole list; docs/annotations.md is made from it. An unknown name is a
+The table `ANNOTATIONS` is the whole list. An unknown name is a
 problem with a "did you mean", never silence. `inject` decides before anything else is looked at:
 
     inject       other annotations of ours   result
@@ -20,11 +20,21 @@ from dataclasses import dataclass, field
 from injector.core import errors, reference
 from injector.core.errors import Problem
 from webhook.core import yamltext
-from webhook.core.definitions import MAX_PROBLEMS, Definitions, Reader
+from webhook.core.annotation_table import ANNOTATIONS, FILES_PATH, INJECT, PREFIX, Annotation
+from webhook.core.definition_reader import MAX_PROBLEMS, Reader
+from webhook.core.definitions import Definitions
 
-PREFIX = "secret-injector.io/"
-INJECT = PREFIX + "inject"
-FILES_PATH = "/run/secrets/injector"
+__all__ = [
+    "ANNOTATIONS",
+    "FILES_PATH",
+    "INJECT",
+    "PREFIX",
+    "Annotation",
+    "Wish",
+    "ours",
+    "parse",
+]
+
 MODES = ("init", "sidecar", "parallel")
 ENV_MODES = ("auto", "launcher", "native")
 
@@ -40,81 +50,6 @@ _RESERVED_PATHS = (
     "/run/secret-injector",
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Annotation:
-    """One annotation: its form, its meaning, and whether `.<container>` may follow it."""
-
-    name: str
-    form: str
-    meaning: str
-    default: str = ""
-    is_per_container: bool = False
-
-
-ANNOTATIONS = (
-    Annotation(
-        name="inject", form='"true" or "false"', meaning="ask for injection, or opt out of it"
-    ),
-    Annotation(
-        name="service",
-        form="the name of a ServiceSecrets",
-        meaning="take this service's keys and files; it is of the pod's namespace",
-    ),
-    Annotation(
-        name="env",
-        form="YAML map NAME: value",
-        meaning="variables, added to the service's or overriding them; may hold __import_svc",
-        is_per_container=True,
-    ),
-    Annotation(
-        name="files",
-        form="YAML map name: value, or name: {value, mode, path}",
-        meaning="files below files-path",
-        is_per_container=True,
-    ),
-    Annotation(
-        name="containers",
-        form="comma list of container names",
-        meaning="which containers are served; init and sidecar containers only when named",
-        default="all app containers",
-    ),
-    Annotation(
-        name="env-mode",
-        form="auto, launcher or native",
-        meaning="how variables reach the process",
-        default="auto",
-    ),
-    Annotation(
-        name="mode",
-        form="init, sidecar or parallel",
-        meaning="when values are fetched, and whether they are kept fresh",
-        default="init",
-    ),
-    Annotation(
-        name="refresh",
-        form="a duration such as 5m",
-        meaning="sidecar: how often static values are read again",
-        default="1h",
-    ),
-    Annotation(
-        name="on-change",
-        form="none, signal:NAME or restart",
-        meaning="sidecar: what happens to the process when a value changed",
-        default="none",
-    ),
-    Annotation(
-        name="files-path",
-        form="an absolute path",
-        meaning="the folder that the files appear in",
-        default=FILES_PATH,
-    ),
-    Annotation(
-        name="init-after",
-        form="the name of an init container",
-        meaning="our init container goes behind it instead of first",
-    ),
-)
 
 _BY_NAME = {annotation.name: annotation for annotation in ANNOTATIONS}
 

@@ -12,7 +12,8 @@ from injector.core.errors import Problem
 from injector.core.plan import LAUNCHER, NATIVE
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish
-from webhook.core.definitions import Definitions, KeyDef, Reader
+from webhook.core.definition_reader import Reader
+from webhook.core.definitions import Definitions, KeyDef
 from webhook.core.pod import Container
 from webhook.core.resolution import Asked, ContainerAsk
 

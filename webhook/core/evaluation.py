@@ -21,7 +21,7 @@ from injector.core.reference import (
 )
 from webhook.core import inheritance
 from webhook.core.catalog import Catalog
-from webhook.core.definitions import FileDef, KeyDef
+from webhook.core.definitions import FileDef, KeyDef, problem_of
 from webhook.core.resources import Environment
 from webhook.core.scopes import Scope, Scopes
 from webhook.core.store_text import document_for
@@ -110,17 +110,7 @@ class Evaluation:
             return
         if word and not hint and len(self.problems) < MAX_HINTS:
             hint = errors.did_you_mean(word, known)
-        is_resource = by.origin.startswith(("ServiceSecrets", "EnvironmentSecrets"))
-        self.problems.append(
-            Problem(
-                code=code,
-                what=what,
-                source=by.place if is_resource else by.origin,
-                target=by.name if isinstance(by, KeyDef) else f"file {by.name}",
-                origin=by.origin if is_resource else "",
-                hint=hint,
-            )
-        )
+        self.problems.append(problem_of(by, code, what, hint))
 
     def _part(self, expression: Expression, by: KeyDef | FileDef, scope: Scope) -> Part | None:
         self._steps += 1

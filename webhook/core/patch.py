@@ -3,8 +3,7 @@
 Pieces are made from the plan and the pod as it was before us, and put in by the smallest
 operations: entries are appended or inserted, single ones replaced, no list is rewritten.
 
-    volumes           secret-injector (tmpfs), secret-injector-env (tmpfs, for native variables),
-                      secret-injector-sources
+    volumes           secret-injector and secret-injector-env (tmpfs), secret-injector-sources
     init container    secret-injector: `fetch` with the plan in its env
     app containers    read-only mounts of their own folders; a wrapped command, or fileKeyRefs
     pod               one supplemental group, where containers run as different users

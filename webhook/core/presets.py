@@ -14,7 +14,8 @@ from injector.core import errors, grammar, reference
 from injector.core.errors import Problem
 from injector.core.fields import Fields
 from injector.core.reference import Expression, Filter, ServiceAddress, StoreRead, Value
-from webhook.core.definitions import KeyDef, Reader
+from webhook.core.definition_reader import Reader
+from webhook.core.definitions import KeyDef
 
 TYPES = ("postgres", "registry")
 POSTGRES_PORT = 5432

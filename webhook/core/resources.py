@@ -14,7 +14,8 @@ from injector.core import errors
 from injector.core.errors import Problem
 from injector.core.fields import Fields
 from webhook.core import presets, selectors
-from webhook.core.definitions import Definitions, FileDef, KeyDef, Reader
+from webhook.core.definition_reader import Reader
+from webhook.core.definitions import Definitions, FileDef, KeyDef
 from webhook.core.globs import any_matches
 from webhook.core.policy_model import Policy, parse_policy
 from webhook.core.selectors import Selector

@@ -1,0 +1,145 @@
+"""Kinds of failure: the codes of what somebody wrote or called wrongly, found before anything runs.
+
+`codes_at_work` has the others, `errors` has them all.
+"""
+
+from __future__ import annotations
+
+from injector.core.record import Record
+
+OK, INTERNAL, USAGE, FINDINGS, DENIED, AUTH, NOT_FOUND, UNAVAILABLE, UNDELIVERABLE = range(9)
+"""The exit statuses of every command but `run`, which keeps its child's."""
+
+
+class Code(Record):
+    """A kind of failure: its id is for ever, its sentences may improve."""
+
+    id: str
+    exit: int
+    title: str
+    advice: str
+
+
+def code(id_: str, exit_: int, title: str, advice: str) -> Code:
+    """Return a code; positional, for the tables read better so."""
+    return Code(id=id_, exit=exit_, title=title, advice=advice)
+
+
+# 1xx: what somebody wrote. Found before anything runs: by the webhook, `mutate`, `lint`.
+REFERENCE = code(
+    "SI-101",
+    USAGE,
+    "a value or a reference in it does not parse",
+    "write #{store:path#field}, #{$/KEY} or #{$service/KEY}; a literal #{ is ##{",
+)
+ANNOTATION_UNKNOWN = code(
+    "SI-102", USAGE, "no such annotation", "docs/annotations.md lists every annotation"
+)
+ANNOTATION_VALUE = code(
+    "SI-103",
+    USAGE,
+    "an annotation's value is not of its form",
+    "docs/annotations.md shows the form of each annotation",
+)
+NAME = code(
+    "SI-104",
+    USAGE,
+    "a name of a variable, file or path is not allowed",
+    "variables match [A-Za-z_][A-Za-z0-9_]*; files are plain names without .. or /",
+)
+DUPLICATE = code("SI-105", USAGE, "one name is set twice", "keep one of the two places")
+POD = code(
+    "SI-106",
+    USAGE,
+    "this pod cannot take the injection",
+    'rename what clashes, or opt out with secret-injector.io/inject: "false"',
+)
+EXPOSED = code(
+    "SI-107",
+    USAGE,
+    "a secret would be put where others can read it",
+    "read the variable inside the process, or write #{KEY} in an env value",
+)
+NO_COMMAND = code(
+    "SI-108",
+    USAGE,
+    "a container without command needs a way to get its variables",
+    "set command, use files, or run Kubernetes 1.35 or newer on every node",
+)
+TOO_LARGE = code(
+    "SI-109", USAGE, "too large", "split the set, or move large values to files of their own"
+)
+STORE_UNKNOWN = code(
+    "SI-110",
+    USAGE,
+    "no such store for this namespace",
+    "kubectl get csstore lists the stores; allowedNamespaces says who may use each",
+)
+STORE_SPEC = code(
+    "SI-111",
+    USAGE,
+    "a store's definition is wrong",
+    "docs/stores/ has a page for each provider with an example to paste",
+)
+NOT_SUPPORTED = code("SI-112", USAGE, "not supported yet", "the changelog says when it arrives")
+CONTAINER_UNKNOWN = code(
+    "SI-113",
+    USAGE,
+    "no such container in this pod",
+    "name a container of the pod; init containers count when named",
+)
+REVIEW = code(
+    "SI-114",
+    USAGE,
+    "the request is not an AdmissionReview we can answer",
+    "the API server sends admission.k8s.io/v1 AdmissionReview objects",
+)
+CYCLE = code(
+    "SI-115",
+    USAGE,
+    "the references go round in a circle",
+    "break the circle at one of the keys listed",
+)
+IMPORT = code(
+    "SI-116",
+    USAGE,
+    "nothing by that name is offered to this service",
+    "the owner lists who may import under spec.exports; check name, namespace and key",
+)
+LIMIT = code(
+    "SI-117", USAGE, "a limit is exceeded", "imports: 8 deep, 64 objects; 512 keys; 256 KiB of plan"
+)
+STEERING_NAME = code(
+    "SI-118",
+    USAGE,
+    "this variable steers a process and may not be imported",
+    "set it in the pod's own annotation if you mean it",
+)
+RESOURCE = code(
+    "SI-119",
+    USAGE,
+    "a resource's definition is wrong",
+    "kubectl explain shows the form; docs/resources.md the meaning",
+)
+IN_USE = code(
+    "SI-120", DENIED, "the object is still referred to", "remove the references listed first"
+)
+POLICY = code(
+    "SI-121",
+    DENIED,
+    "a policy does not allow this",
+    "ask the owners of the policy named, or change what it names",
+)
+# 2xx: how a program of ours was called.
+ARGUMENT = code(
+    "SI-201",
+    USAGE,
+    "the command was called wrongly",
+    "secret-injector COMMAND --help shows examples",
+)
+PLAN = code(
+    "SI-202",
+    USAGE,
+    "the plan cannot be read",
+    "the webhook and the injector image must be of one version; recreate the pod",
+)

@@ -1,0 +1,225 @@
+"""Reading definitions: YAML of an annotation or JSON of a resource becomes keys and files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from injector.core import errors, grammar, pattern, reference
+from injector.core.errors import Problem
+from injector.core.fields import Fields
+from injector.core.plan import Rule
+from injector.core.plan_codec import is_file_path
+from injector.core.reference import Value
+from webhook.core.definitions import IMPORT, MAX_KEYS, FileDef, KeyDef, ServiceRef, clashes
+
+MAX_PROBLEMS = 64
+"""After so many mistakes in one set of definitions more help nobody."""
+
+
+def parsed(text: str) -> Value:
+    """Return `grammar.parse(text)`; short texts are remembered: templates repeat them."""
+    return _remembered(text) if len(text) <= 256 else grammar.parse(text)
+
+
+@lru_cache(maxsize=8192)
+def _remembered(text: str) -> Value:
+    return grammar.parse(text)
+
+
+class Reader:
+    """Reads definitions of one object; every mistake goes to `problems` and is skipped over."""
+
+    def __init__(self, origin: str, problems: list[Problem]) -> None:
+        """`origin` names the object in every problem."""
+        self.origin, self.problems = origin, problems
+        is_annotation = origin.startswith("annotation ")
+        self._form = errors.ANNOTATION_VALUE if is_annotation else errors.RESOURCE
+
+    def env(self, data: object, place: str) -> tuple[tuple[KeyDef, ...], tuple[ServiceRef, ...]]:
+        """Read a mapping of keys; return the keys and the imports."""
+        keys: list[KeyDef] = []
+        imports: tuple[ServiceRef, ...] = ()
+        for name, entry in self._mapping(data, place).items():
+            if name == IMPORT:
+                imports = self._imports(entry, _under(place, name))
+            elif not reference.KEY.fullmatch(name):
+                self._problem(
+                    errors.NAME, _under(place, name), f'"{name}" is not the name of a variable'
+                )
+            elif (made := self._entry(entry, _under(place, name))) is not None:
+                value, rule, _ = made
+                keys.append(
+                    KeyDef(
+                        name=name,
+                        value=value,
+                        rule=rule,
+                        origin=self.origin,
+                        place=_under(place, name),
+                    )
+                )
+        return tuple(keys), imports
+
+    def files(self, data: object, place: str) -> tuple[FileDef, ...]:
+        """Read a mapping of files."""
+        files: list[FileDef] = []
+        for name, entry in self._mapping(data, place).items():
+            here = _under(place, name)
+            made = self._entry(entry, here, "path", "mode")
+            if made is None:
+                continue
+            value, rule, extra = made
+            path = extra.optional("path") or name
+            if not is_file_path(path):
+                self._problem(errors.NAME, here, f'"{path}" is not a relative path of plain names')
+                continue
+            mode = self._mode(extra, here)
+            files.append(
+                FileDef(
+                    name=name,
+                    path=path,
+                    mode=mode,
+                    value=value,
+                    rule=rule,
+                    origin=self.origin,
+                    place=here,
+                )
+            )
+        for path, other in clashes(file.path for file in files):
+            what = f'"{path}" and "{other}" cannot both be files'
+            self._problem(errors.DUPLICATE, place or path, what)
+        return tuple(files)
+
+    def value(self, text: str, place: str) -> Value | None:
+        """Read one text; None after a mistake, and after so many that more help nobody."""
+        if len(self.problems) >= MAX_PROBLEMS:
+            return None
+        try:
+            return parsed(text)
+        except grammar.GrammarError as error:
+            for slip in error.slips:
+                self._problem(
+                    errors.REFERENCE, f"{place} column {slip.column}", slip.what, slip.hint
+                )
+            return None
+
+    def _mapping(self, data: object, place: str) -> Mapping[str, object]:
+        if data is None:
+            return {}
+        if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
+            self._problem(self._form, place, "must be a mapping of names to values")
+            return {}
+        if len(data) > MAX_KEYS:
+            self._problem(errors.LIMIT, place, f"has {len(data)} entries, the limit is {MAX_KEYS}")
+            return {}
+        return data
+
+    def _entry(
+        self, entry: object, place: str, *extra: str
+    ) -> tuple[Value, Rule | None, Fields] | None:
+        # A bare text is short for {value: text}.
+        data = entry if isinstance(entry, Mapping) else {"value": entry}
+        fields = Fields(
+            data, place=place, origin=self.origin, code=self._form, problems=self.problems
+        )
+        before = len(self.problems)
+        text = fields.take("value")
+        if text is None:
+            fields.problem(
+                "value" if isinstance(entry, Mapping) else "",
+                'needs a value; write "" for an empty one',
+            )
+        elif not isinstance(text, str):
+            fields.problem(
+                "value" if isinstance(entry, Mapping) else "",
+                "must be a text; quote numbers and booleans",
+            )
+        value = self.value(text, place) if isinstance(text, str) else None
+        rule = _rule(fields)
+        rest = Fields(
+            {name: fields.take(name) for name in extra},
+            place=place,
+            origin=self.origin,
+            code=errors.NAME,
+            problems=self.problems,
+        )
+        fields.finish()
+        if value is None or len(self.problems) > before:
+            return None
+        return value, rule, rest
+
+    def _mode(self, extra: Fields, place: str) -> int | None:
+        text = extra.optional("mode")
+        if text is None:
+            return None
+        if not re.fullmatch(r"0?[0-7]{3}", text):
+            self._problem(errors.NAME, place, f'"{text}" is not an octal mode', 'use e.g. "0440"')
+            return None
+        return int(text, 8)
+
+    def _imports(self, entry: object, place: str) -> tuple[ServiceRef, ...]:
+        names = [entry] if isinstance(entry, str) else entry
+        if not isinstance(names, list | tuple) or len(names) > 64:
+            self._problem(
+                errors.REFERENCE, place, "must be $service, $service.namespace, or a list of them"
+            )
+            return ()
+        found = []
+        for name in names:
+            match = _SERVICE.fullmatch(name.strip()) if isinstance(name, str) else None
+            if match is None:
+                self._problem(
+                    errors.REFERENCE,
+                    place,
+                    "must be $service, $service.namespace, or a list of them",
+                )
+            else:
+                found.append(ServiceRef(service=match[1], namespace=match[2]))
+        return tuple(found)
+
+    def _problem(self, code: errors.Code, place: str, what: str, hint: str = "") -> None:
+        self.problems.append(
+            Problem(code=code, what=what, source=place, origin=self.origin, hint=hint)
+        )
+
+
+_SERVICE = re.compile(rf"\$({reference.LABEL.pattern})(?:\.({reference.LABEL.pattern}))?")
+_DATE = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+
+
+def _rule(fields: Fields) -> Rule | None:
+    required = _boolean(fields, "required")
+    rule = Rule(
+        required=True if required is None else required,
+        default=_text(fields, "default"),
+        matches=fields.optional("matches", longest=256),
+        not_after=fields.optional("notAfter", pattern=_DATE, form="a date such as 2027-01-31"),
+    )
+    if rule.matches is not None:
+        try:
+            pattern.Pattern(rule.matches)
+        except pattern.PatternError as error:
+            fields.problem("matches", f"is no pattern: {error}")
+    return None if rule == Rule() else rule
+
+
+def _text(fields: Fields, name: str) -> str | None:
+    found = fields.take(name)
+    if found is not None and not isinstance(found, str):
+        fields.problem(name, "must be a text")
+    return found if isinstance(found, str) else None
+
+
+def _boolean(fields: Fields, name: str) -> bool | None:
+    found = fields.take(name)
+    if isinstance(found, bool) or found is None:
+        return found
+    if found in ("true", "false"):  # an annotation's YAML keeps texts
+        return found == "true"
+    fields.problem(name, "must be true or false")
+    return None
+
+
+def _under(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
