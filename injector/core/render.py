@@ -10,45 +10,40 @@ says. A value that is missing and not required leaves its variable or file out.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
-from injector.core import errors, filters, reporting, secret
+from injector.core import errors, filters, reporting, rules, secret
 from injector.core.errors import Code, FetchFailed, Problem
 from injector.core.filters import FilterError, Text
 from injector.core.pick import NotPicked, pick
-from injector.core.plan import ContainerPlan, Part, Pick, Plan, PlanValue, Read, Rule
+from injector.core.plan import ContainerPlan, Part, Pick, Plan, PlanValue, Read
+from injector.core.record import Record, hidden, replace
 from injector.core.reference import Filter
 from injector.core.reporting import Cause
 from injector.core.secret import Failure, Secret
 
 MAX_TOTAL_BYTES = 4 * 1024 * 1024
 _MAX_EVALUATED_BYTES = 4 * MAX_TOTAL_BYTES
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendered:
+class Rendered(Record):
     """What one container gets: variables (name, value) and files (path, content, mode if planned).
 
     Prints without any of it.
     """
 
     name: str
-    env: tuple[tuple[str, bytes], ...] = field(repr=False)
-    files: tuple[tuple[str, bytes, int | None], ...] = field(repr=False)
+    env: tuple[tuple[str, bytes], ...] = hidden()
+    files: tuple[tuple[str, bytes, int | None], ...] = hidden()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Missing(Record):
     """There is no value; a default may stand in."""
 
     causes: tuple[Cause, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(Record):
     """The value cannot be had, and no default may stand in."""
 
     causes: tuple[Cause, ...]
@@ -199,15 +194,18 @@ class _Evaluation:
                 return outcome
             return Text(data=rule.default.encode("utf-8", "replace"))
         at = next((part for part in value.parts if isinstance(part, Pick)), None)
-        failures = [
-            failed.causes
-            for failed in (
-                _expired(value, rule, self._today, at),
-                _mismatch(value, rule, outcome, at),
+        causes = tuple(
+            Cause(
+                code=breach.code,
+                what=breach.what,
+                hint=breach.hint,
+                origin=value.origin,
+                key=value.key,
+                pick=at,
             )
-            if failed is not None
-        ]
-        return Failed(causes=sum(failures, ())) if failures else outcome
+            for breach in rules.breaches(rule, outcome.data, today=self._today)
+        )
+        return Failed(causes=causes) if causes else outcome
 
 
 def _failed(
@@ -223,41 +221,3 @@ def _required(value: PlanValue, outcome: Outcome, why: str, at: Pick | None) -> 
     if isinstance(outcome, Text) and not outcome.data:
         return _failed(value, errors.REQUIRED, "the value is empty", pick=at, hint=why)
     return outcome
-
-
-def _expired(value: PlanValue, rule: Rule, today: str, at: Pick | None) -> Failed | None:
-    if rule.not_after is None:
-        return None
-    if not _DATE.fullmatch(rule.not_after):
-        return _failed(value, errors.PLAN, "notAfter is no date such as 2027-01-31", pick=at)
-    if today < rule.not_after:
-        return None
-    what = f"the value is past its notAfter date {rule.not_after}"
-    return _failed(value, errors.EXPIRED_VALUE, what, pick=at)
-
-
-def _mismatch(value: PlanValue, rule: Rule, text: Text, at: Pick | None) -> Failed | None:
-    if rule.matches is None:
-        return None
-    from injector.core import pattern  # few plans have patterns
-
-    try:
-        compiled = pattern.Pattern(rule.matches)
-    except pattern.PatternError as error:
-        return _failed(value, errors.PLAN, f"matches is no pattern: {error}", pick=at)
-    try:
-        found = text.data.decode()
-    except UnicodeDecodeError:
-        return _failed(value, errors.MISMATCH, "the value is not text, so no pattern fits", pick=at)
-    if compiled.matches(found):
-        return None
-    what = f"the value does not match {rule.matches[:120]}"
-    if len(found) > pattern.MAX_VALUE:
-        what = f"the value is longer than the {pattern.MAX_VALUE} characters that can be matched"
-    return _failed(
-        value,
-        errors.MISMATCH,
-        what,
-        pick=at,
-        hint="a pattern covers the whole value; end it with .* to allow more",
-    )

@@ -1,8 +1,7 @@
 """The Secrets of the pod's own namespace, as the kubelet mounted them for us: no API, no RBAC.
 
-Each Secret is a folder with a file per key: `secrets/NAME` of the sources has the keys that the plan
-names, a Secret that is read whole is mounted on its own. The kubelet leaves out what does not exist
-(the mounts are optional), so that we can say so.
+Each Secret is a folder `secrets/NAME` with a file per key; only keys that the plan names are there.
+The kubelet leaves out what does not exist (the sources are optional), so that we can say so.
 """
 
 from __future__ import annotations

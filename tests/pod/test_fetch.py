@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from injector import fetch as fetching
 from injector.core import errors
 from injector.core.errors import Refused
 from injector.core.plan import Plan, PlanStore, Read
 from injector.core.secret import Failure, LoginFailed, Secret
 from injector.core.stores import Retry
 from injector.deadline import Deadline
-from injector.fetch import Chance, backoff_s, fetch
+from injector.fetch import fetch
+from injector.visit import Chance, StoreFacts, backoff_s
 
 DOWN = Failure(code=errors.DOWN, what="it is away", identity="us")
 EXPIRED = Failure(code=errors.EXPIRED, what="the token has expired")
@@ -226,7 +226,7 @@ def test_facts_say_what_it_took():
     )
 
     assert fetched.stores == (
-        fetching.StoreFacts(
+        StoreFacts(
             name="s0", provider="k8s", reads=2, tries=2, logins=1, open_ms=1000.0, read_ms=2000.0
         ),
     )

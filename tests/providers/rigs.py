@@ -15,7 +15,8 @@ from injector.core import stores
 from injector.core.plan import Plan, PlanStore, Read
 from injector.core.secret import Secret
 from injector.deadline import Deadline
-from injector.fetch import Chance, fetch
+from injector.fetch import fetch
+from injector.visit import Chance
 from tests.providers.certificates import Authority
 from tests.providers.fake_vault import FakeVault
 from tests.providers.fault_proxy import FaultProxy

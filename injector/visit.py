@@ -1,0 +1,197 @@
+"""One store's part of a fetch: enter it, ask, be patient with what passes, answer for all.
+
+A passing failure is tried again after a random wait (full jitter), or after as long as the store
+asked for; an expired login is renewed once; what is final is final at once. Sessions are closed but
+not logged out: revoking a login would revoke the leases it brought.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from injector.core import errors
+from injector.core.plan import Read
+from injector.core.record import Record, replace
+from injector.core.secret import Failure, LoginFailed, Secret
+from injector.core.stores import Retry, Store
+from injector.providers import Access, Session
+
+Open = Callable[[Store, Access], Session]
+
+
+class StoreFacts(Record):
+    """What one store took: for the log line."""
+
+    name: str
+    provider: str
+    reads: int
+    tries: int
+    logins: int
+    open_ms: float
+    read_ms: float
+
+
+def _random() -> float:
+    """Return a number from 0 to 1; the module `random` would cost every start for a rare retry."""
+    return int.from_bytes(os.urandom(6), "big") / 2**48
+
+
+class Chance(Record):
+    """Clock, sleep and randomness, so that a test can have its own."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = _random
+
+
+REAL = Chance()
+
+
+class Visit:
+    """One store's part of the work, done by one thread and concluded by another."""
+
+    def __init__(
+        self, store: Store, reads: Sequence[Read], access: Access, enter: Open, chance: Chance
+    ) -> None:
+        """Take what is to be done; `enter` opens a session."""
+        self._store, self._reads, self._access = store, tuple(reads), access
+        self._open, self._chance = enter, chance
+        self._session: Session | None = None
+        self._answers: dict[Read, Secret | Failure] = {}
+        self._last: Failure | None = None
+        self._tries = self._logins = 0
+        self._open_s = self._read_s = 0.0
+        self._lock = threading.Lock()
+        self._is_concluded = False
+
+    def run(self) -> None:
+        """Try until every read has its answer; whatever happens becomes one."""
+        try:
+            self._try_all()
+        except Exception as error:  # noqa: BLE001 (a fault of ours must not look like a hang)
+            what = f"a fault of our own: {type(error).__name__} in provider {self._store.provider}"
+            self._settle(dict.fromkeys(self._reads, Failure(code=errors.INTERNAL_ERROR, what=what)))
+        finally:
+            self._close()
+
+    def concluded(self) -> Mapping[Read, Secret | Failure]:
+        """Return an answer for every read; nothing that comes later counts."""
+        with self._lock:
+            self._is_concluded = True
+            session = self._session
+            what = "the store gave no answer before the deadline"
+            if self._last is not None:
+                what = f"the deadline passed, last: {self._last.what}"
+            late = Failure(
+                code=errors.DEADLINE,
+                what=what,
+                identity=session.identity if session else "",
+            )
+            return {read: self._answers.get(read, late) for read in self._reads}
+
+    def facts(self) -> StoreFacts:
+        """Return what it took so far."""
+        return StoreFacts(
+            name=self._store.name,
+            provider=self._store.provider,
+            reads=len(self._reads),
+            tries=self._tries,
+            logins=self._logins,
+            open_ms=round(self._open_s * 1000, 1),
+            read_ms=round(self._read_s * 1000, 1),
+        )
+
+    def _try_all(self) -> None:
+        pending = self._reads
+        is_renewed = False
+        attempt = 0
+        while pending and not self._is_concluded:
+            attempt += 1
+            answers = self._try(pending)
+            passing = [read for read in pending if _is_passing(answers[read])]
+            expired = [read for read in pending if _is(answers[read], errors.EXPIRED)]
+            if expired and not is_renewed:
+                is_renewed = True
+                attempt -= 1
+                self._close()
+                again = {*expired, *passing}
+                self._settle({read: answers[read] for read in pending if read not in again})
+                pending = tuple(read for read in pending if read in again)
+                continue
+            wait_s = self._wait_s([answers[read] for read in passing], attempt)
+            if wait_s is None:
+                self._settle(answers, attempt)
+                return
+            self._settle({read: answers[read] for read in pending if read not in passing})
+            pending = tuple(passing)
+            if pending:
+                self._chance.sleep(wait_s)
+
+    def _try(self, reads: Sequence[Read]) -> Mapping[Read, Secret | Failure]:
+        """Ask once for all of them, entering the store first if we are not in."""
+        self._tries += 1
+        began_s = self._chance.clock()
+        if self._session is None:
+            try:
+                self._session = self._open(self._store, self._access)
+            except LoginFailed as failed:
+                return dict.fromkeys(reads, failed.failure)
+            except ImportError:
+                what = f"provider {self._store.provider} is not part of this installation"
+                hint = "install secret-injector[all]"
+                return dict.fromkeys(
+                    reads, Failure(code=errors.NOT_SUPPORTED, what=what, hint=hint)
+                )
+            finally:
+                self._logins += 1
+                self._open_s += self._chance.clock() - began_s
+            began_s = self._chance.clock()
+        try:
+            return self._session.read(reads, self._access.deadline)
+        finally:
+            self._read_s += self._chance.clock() - began_s
+
+    def _wait_s(self, passing: Sequence[Secret | Failure], attempt: int) -> float | None:
+        """Return how long to wait before the next try; None when there will be none."""
+        if not passing:
+            return 0.0
+        failures = [answer for answer in passing if isinstance(answer, Failure)]
+        self._last = failures[0]
+        retry = self._store.retry
+        if attempt >= retry.attempts:
+            return None
+        asked_s = max((failure.retry_after_s or 0.0 for failure in failures), default=0.0)
+        wait_s = max(asked_s, backoff_s(retry, attempt, self._chance.random()))
+        return wait_s if wait_s < self._access.deadline.left_s() else None
+
+    def _settle(self, answers: Mapping[Read, Secret | Failure], attempt: int = 1) -> None:
+        """Keep answers that will not change, with the number of tries if there were several."""
+        with self._lock:
+            for read, answer in answers.items():
+                if isinstance(answer, Failure) and answer.is_passing and attempt > 1:
+                    answer = replace(answer, what=f"{answer.what} ({attempt} tries)")  # noqa: PLW2901
+                self._answers.setdefault(read, answer)
+
+    def _close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+
+def backoff_s(retry: Retry, attempt: int, chance: float) -> float:
+    """Return the wait after a try (the first is 1): full jitter below an exponential bound.
+
+    `chance` is from 0 to 1. Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
+    """
+    return min(retry.cap_s, retry.base_s * 2.0 ** (attempt - 1)) * chance
+
+
+def _is(answer: Secret | Failure, code: errors.Code) -> bool:
+    return isinstance(answer, Failure) and answer.code is code
+
+
+def _is_passing(answer: Secret | Failure) -> bool:
+    return isinstance(answer, Failure) and answer.is_passing
