@@ -189,7 +189,7 @@ def test_an_agent_that_gives_no_keys_is_told(rig, monkeypatch, status, body, cod
 
 
 def test_a_laptop_uses_its_own_login(rig, monkeypatch, tmp_path):
-    """Ambient is what the AWS CLI would use: here, keys of the environment; without any, a sentence."""
+    """Ambient is what the AWS CLI would use: here, keys of the environment."""
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -135,5 +135,12 @@ def _old_form(partition: Mapping[str, Any]) -> Mapping[str, Any]:
             "hostname": "{service}.{region}.{dnsSuffix}",
             "protocols": ["https"],
             "signatureVersions": ["v4"],
+            "variants": [
+                {
+                    "tags": ["fips"],
+                    "hostname": "{service}-fips.{region}.{dnsSuffix}",
+                    "dnsSuffix": outputs["dnsSuffix"],
+                }
+            ],
         },
     }
