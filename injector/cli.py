@@ -12,12 +12,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import FrameType
 
 from injector import __version__, faults
 from injector.core import errors
 from injector.core.errors import Problem, Refused
+from injector.core.record import Record
 
 PROG = "secret-injector"
 _PIPE_CLOSED = 128 + signal.SIGPIPE
@@ -27,8 +27,7 @@ _EXAMPLES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(Record):
     """A program: what it does, and `module:function` to call with its arguments."""
 
     name: str

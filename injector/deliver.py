@@ -11,13 +11,13 @@ import errno
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from injector.core import encode, errors
 from injector.core.encode import Folder, Layout
 from injector.core.errors import Code, DeliveryFailed, Problem
 from injector.core.plan import Plan
+from injector.core.record import Record
 from injector.core.render import Rendered
 from injector.publish import AtomicFolder, Planted
 
@@ -25,8 +25,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volumes:
+class Volumes(Record):
     """Mount points of the two volumes, and the launcher that is copied into the first."""
 
     volume: Path
@@ -34,8 +33,7 @@ class Volumes:
     launcher: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivered:
+class Delivered(Record):
     """What was handed over: numbers only."""
 
     variables: int

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
+from injector.core.record import Record
 from injector.logs import LEVELS
 
 PREFIX = "SECRET_INJECTOR_"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchSettings:
+class FetchSettings(Record):
     """Settings of `fetch`; the defaults are the mounts and files of the pod and of our image."""
 
     plan: str

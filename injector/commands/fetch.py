@@ -11,10 +11,9 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from injector import faults, settings, termination
-from injector.core import errors, plan_codec
+from injector.core import errors, plan_codec, record
 from injector.core.errors import Problem, Refused
 from injector.core.render import render
 from injector.deadline import Deadline
@@ -80,7 +79,7 @@ def _run(chosen: FetchSettings, log: Log) -> None:
         read_ms=max((store.read_ms for store in fetched.stores), default=0.0),
         render_ms=_ms(rendered_s - fetched_s),
         deliver_ms=_ms(done_s - rendered_s),
-        stores=[asdict(store) for store in fetched.stores],
+        stores=[record.fields(store) for store in fetched.stores],
     )
 
 

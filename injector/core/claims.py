@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from injector.core import secret
+from injector.core.record import Record
 from injector.core.secret import Json, NotJson, Number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claims:
+class Claims(Record):
     """The three claims that identity providers match; none of them is secret. Empty when absent."""
 
     issuer: str = ""

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 from injector.core import errors, plan
 from injector.core.errors import Code, DeliveryFailed, Problem
 from injector.core.plan import ContainerPlan, Plan
 from injector.core.plan_codec import is_file_path
+from injector.core.record import Record, hidden
 from injector.core.render import Rendered
 
 MAX_LAUNCHER_ENTRY = 131_072
@@ -36,25 +36,22 @@ _Report = Callable[[Code, str, str], None]
 """Takes the kind of problem, what is wrong, and the variable or file it is about."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class File(Record):
     """One file to write; `path` is canonical and relative to its folder. Its data never prints."""
 
     path: str
     mode: int
-    data: bytes = field(repr=False)
+    data: bytes = hidden()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Folder:
+class Folder(Record):
     """Files that become visible in one moment, in `place` below a volume's root."""
 
     place: tuple[str, ...]
     files: tuple[File, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(Record):
     """Everything to write: `volume` is the pod's private tmpfs, `env` the one the kubelet reads."""
 
     volume: tuple[Folder, ...]

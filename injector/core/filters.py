@@ -9,9 +9,9 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from injector.core import secret
+from injector.core.record import Record, hidden
 from injector.core.secret import NotJson
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -22,11 +22,10 @@ class FilterError(ValueError):
     """The filter cannot work on this value; the message quotes nothing of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Text(Record):
     """A value on its way; `is_json` says that it is a mapping or list of the store as JSON text."""
 
-    data: bytes = field(repr=False)
+    data: bytes = hidden()
     is_json: bool = False
 
 

@@ -12,8 +12,7 @@ cycles by construction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from injector.core.record import Record
 from injector.core.reference import Filter
 
 VERSION = 1
@@ -25,16 +24,14 @@ LAUNCHER = "launcher"
 NATIVE = "native"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanStore:
+class PlanStore(Record):
     """A store by name; `document` is its definition as canonical JSON (`stores.canonical`)."""
 
     name: str
     document: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class Read(Record):
     """One request to a store: two references to the same (store, path, version) share it."""
 
     store: int
@@ -42,8 +39,7 @@ class Read:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pick:
+class Pick(Record):
     """A part of a value that comes from a read: the whole of it, a key or a JSON Pointer."""
 
     read: int
@@ -51,8 +47,7 @@ class Pick:
     filters: tuple[Filter, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
+class Use(Record):
     """A part that is another, earlier value."""
 
     value: int
@@ -62,8 +57,7 @@ class Use:
 Part = str | Pick | Use
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Record):
     """What the owner of a key promises about its value; checked before anything is written.
 
     `default` stands in for a missing value; `matches` is a regular expression for the whole value;
@@ -76,8 +70,7 @@ class Rule:
     not_after: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanValue:
+class PlanValue(Record):
     """How one key's value is made, and who said so: `origin` names the object, `key` its key."""
 
     parts: tuple[Part, ...]
@@ -86,16 +79,14 @@ class PlanValue:
     rule: Rule | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnvItem:
+class EnvItem(Record):
     """A variable of a container and the value it gets."""
 
     name: str
     value: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileItem:
+class FileItem(Record):
     """A file of a container: `path` below its files folder; `mode` None is the default."""
 
     path: str
@@ -103,8 +94,7 @@ class FileItem:
     mode: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerPlan:
+class ContainerPlan(Record):
     """What one container gets; `env_mode` is `LAUNCHER` or `NATIVE`, and irrelevant without env."""
 
     name: str
@@ -113,8 +103,7 @@ class ContainerPlan:
     files: tuple[FileItem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Record):
     """Everything the injector needs to know.
 
     `group` is the group that reads the files (mode 0440), None when only the user does (0400).

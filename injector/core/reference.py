@@ -7,7 +7,8 @@ them into a plan. Nothing here knows a store, a pod or a file.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from injector.core.record import Record
 
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -32,15 +33,13 @@ PRESET_FILTERS = ("dockerregistry", "dockerusername", "dockerpassword")
 """Filters that only presets write: no field can name a docker config's registry."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnvironmentKey:
+class EnvironmentKey(Record):
     """`$/KEY`: a key of the environment the namespace belongs to."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceKey:
+class ServiceKey(Record):
     """`$service/KEY` or `$service.namespace/KEY`: a key another service offers."""
 
     service: str
@@ -48,15 +47,13 @@ class ServiceKey:
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiblingKey:
+class SiblingKey(Record):
     """`KEY`: another key of the same set, after overrides."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreRead:
+class StoreRead(Record):
     """`store:path#field@version`: a value straight from a store.
 
     `field` starting with `/` is a JSON Pointer (RFC 6901), else a top-level key; None is the whole
@@ -69,8 +66,7 @@ class StoreRead:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceAddress:
+class ServiceAddress(Record):
     """`@service.namespace:port`: where a Kubernetes Service listens; not a secret."""
 
     service: str
@@ -81,16 +77,14 @@ class ServiceAddress:
 Reference = EnvironmentKey | ServiceKey | SiblingKey | StoreRead | ServiceAddress
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class Filter(Record):
     """One step of the pipe; `args` are plain texts."""
 
     name: str
     args: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expression:
+class Expression(Record):
     """One `#{...}`: a reference and the filters its value goes through, left to right."""
 
     reference: Reference

@@ -6,17 +6,16 @@ A store that is down fails twenty reads for forty variables; that is one problem
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from injector.core.errors import Code, Problem
 from injector.core.plan import Pick, Plan
+from injector.core.record import Record
 
 SHOWN = 4
 """How many places, targets or origins one problem names; the rest is a number."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class Cause(Record):
     """Why a value cannot be had; `is_of_read` if the whole read failed, whatever was picked."""
 
     code: Code

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from injector.core.record import Record
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slip:
+class Slip(Record):
     """One mistake in a text: its 1-based column, what is wrong, and what to write instead."""
 
     column: int

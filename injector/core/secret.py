@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NoReturn
 
 from injector.core import errors
 from injector.core.errors import Code
+from injector.core.record import Record
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
@@ -30,8 +30,7 @@ class Number(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class Lease(Record):
     """How long a dynamic secret lives: `duration_s` from when it was read, `id` to renew it by."""
 
     id: str
@@ -80,8 +79,7 @@ class Secret:
         raise TypeError(message)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Record):
     """Why a read gave no secret: `what` and `hint` are our own words, never a provider's body.
 
     `retry_after_s` is the wait the store asked for, if it did.

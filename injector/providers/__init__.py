@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from injector.core.plan import Read
+from injector.core.record import Record
 from injector.core.secret import Failure, Secret
 from injector.core.stores import Store
 from injector.core.stores.source import LocalFile, Source
 from injector.deadline import Deadline
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class Access(Record):
     """Who we are and how long we may take: handed to a provider when its session opens.
 
     `sources_dir` is where the projected sources are mounted, `secrets_dir` where Secrets are that

@@ -88,7 +88,24 @@ def _source(source: SecretSource | ConfigMapSource | LocalFile, access: Access, 
             _refuse_open_key(Path(source.path).expanduser(), what)
         return data
     code = errors.UNAUTHENTICATED if what == "identity" else errors.DOWN
-    raise LoginFailed(Failure(code=code, what=f"the {what} ({_place(source)}) {reason}"))
+    raise LoginFailed(
+        Failure(
+            code=code,
+            what=f"the {what} ({_place(source)}) {reason}",
+            hint=_look(source, access.namespace),
+        )
+    )
+
+
+def _look(source: SecretSource | ConfigMapSource | LocalFile, namespace: str) -> str:
+    """Return how to look for an object of the namespace; a path speaks for itself."""
+    match source:
+        case SecretSource(name=name):
+            return f"kubectl -n {namespace} get secret {name}, and check its keys"
+        case ConfigMapSource(name=name):
+            return f"kubectl -n {namespace} get configmap {name}, and check its keys"
+        case LocalFile():
+            return ""
 
 
 def _place(source: SecretSource | ConfigMapSource | LocalFile) -> str:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from injector.core.fields import Fields
+from injector.core.record import Record
 from injector.core.stores.source import Source
 
 BUILT_IN = "k8s"
@@ -34,8 +34,7 @@ class Spec(Protocol):
         """Return why the provider can never read this reference, or None."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(Record):
     """How a passing failure is met: full-jitter exponential backoff from `base_s` up to `cap_s`."""
 
     attempts: int = 5
@@ -43,8 +42,7 @@ class Retry:
     cap_s: float = 15.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class Store(Record):
     """One parsed store: `provider` is the member of the union that `spec` came from.
 
     `audience` is what the projected token is issued for; `timeout_s` bounds one try.

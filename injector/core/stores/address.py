@@ -7,10 +7,10 @@ still resolve to a forbidden place, so `is_forbidden_peer` is asked again once c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from injector.core.fields import Fields
+from injector.core.record import Record
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Address
@@ -34,8 +34,7 @@ _METADATA_IPS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(Record):
     """Where to connect: `host` without brackets, `base` a path prefix without a trailing slash."""
 
     scheme: str

@@ -6,11 +6,11 @@ They differ in what a path and a version are; where they are and how one logs in
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TypeVar
 
 from injector.core import reference
 from injector.core.fields import Fields
+from injector.core.record import Record
 from injector.core.stores import address, source
 from injector.core.stores.address import Address
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
@@ -37,20 +37,17 @@ _NUMBER_OR_LABEL = re.compile(r"[1-9][0-9]{0,9}|[-A-Za-z_.][-A-Za-z0-9_.]{0,99}"
 Credential = SecretSource | ConfigMapSource | LocalFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebIdentity:
+class WebIdentity(Record):
     """Change the pod's ServiceAccount token for a role at STS (IRSA)."""
 
     role_arn: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodIdentity:
+class PodIdentity(Record):
     """Ask the node's EKS Pod Identity agent for the role associated with the ServiceAccount."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
+class Keys(Record):
     """Use an access key that somebody else made."""
 
     access_key_id: Credential
@@ -58,16 +55,14 @@ class Keys:
     session_token: Credential | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ambient:
+class Ambient(Record):
     """Use what the AWS CLI on this machine would use: laptops only."""
 
 
 Login = WebIdentity | PodIdentity | Keys | Ambient
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Record):
     """A region, and its endpoints where they are not the ones AWS publishes."""
 
     region: str
@@ -75,8 +70,7 @@ class Place:
     sts_endpoint: Address | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aws:
+class Aws(Record):
     """What both stores have in common: `places` in the order in which they are tried.
 
     `role_arn` is a further role, often of another account, taken on after the login.
@@ -114,7 +108,6 @@ class Aws:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SecretsManager(Aws):
     """AWS Secrets Manager."""
 
@@ -134,7 +127,6 @@ class SecretsManager(Aws):
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterStore(Aws):
     """AWS Systems Manager Parameter Store; values come decrypted, always."""
 

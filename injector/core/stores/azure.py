@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from injector.core.fields import Fields
+from injector.core.record import Record
 from injector.core.stores import address, source
 from injector.core.stores.address import Address
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
@@ -21,23 +21,20 @@ _CERTIFICATE = re.compile(rf"certificates/(?P<name>{_NAME})(?:/(?P<part>key|chai
 _VERSION = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FederatedLogin:
+class FederatedLogin(Record):
     """Exchange the pod's ServiceAccount token for one of an application or a managed identity."""
 
     client_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientSecretLogin:
+class ClientSecretLogin(Record):
     """Log in as an application with a secret of its own."""
 
     client_id: str
     client_secret: SecretSource | ConfigMapSource | LocalFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AzureKeyVault:
+class AzureKeyVault(Record):
     """A key vault and the Entra tenant that guards it.
 
     `suffix` is the DNS suffix of the cloud's vaults: tokens are asked for it, and go to hosts under
@@ -77,8 +74,7 @@ class AzureKeyVault:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Record):
     """A path, taken apart: `part` is None for a plain secret, "" for a whole certificate."""
 
     name: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from injector.core.fields import Fields
+from injector.core.record import Record
 from injector.core.stores import address, source
 from injector.core.stores.address import Address
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
@@ -28,8 +28,7 @@ _FLEET = re.compile(
 _ACCOUNT = r"[a-z0-9][-a-z0-9.]{0,62}@[a-z0-9][-a-z0-9.]{0,189}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FederatedLogin:
+class FederatedLogin(Record):
     """Exchange the pod's ServiceAccount token at a workload identity pool.
 
     `audience` names the pool's provider to the Security Token Service; `token_audience` is what the
@@ -42,15 +41,13 @@ class FederatedLogin:
     impersonate: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyLogin:
+class KeyLogin(Record):
     """Sign as a service account with its key, a JSON file as Google hands it out."""
 
     key: SecretSource | ConfigMapSource | LocalFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GcpSecretManager:
+class GcpSecretManager(Record):
     """Secret Manager in one project, or several; `location` is that of regional secrets.
 
     `ca_bundle` is PEM text for all three servers, None is the image's own bundle.

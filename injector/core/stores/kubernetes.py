@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from injector.core.fields import Fields
+from injector.core.record import Record
 from injector.core.stores import source
 from injector.core.stores.source import Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kubernetes:
+class Kubernetes(Record):
     """Nothing to configure: the namespace is the pod's, the values come by mount."""
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from injector.core import reference
 from injector.core.fields import Fields
+from injector.core.record import Record
 from injector.core.stores import source
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
+class Local(Record):
     """An age file (ConfigMap, or a path on a laptop) and its identity (Secret, or a path)."""
 
     file: SecretSource | ConfigMapSource | LocalFile

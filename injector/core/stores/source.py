@@ -6,24 +6,21 @@ stands below that volume's mount point.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from injector.core.fields import Fields
+from injector.core.record import Record
 
 NAME = r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?"
 DATA_KEY = r"(?!\.\.)(?!\.\Z)[-._a-zA-Z0-9]{1,253}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenSource:
+class TokenSource(Record):
     """A token of the pod's own ServiceAccount for one audience, renewed by the kubelet."""
 
     audience: str
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretSource:
+class SecretSource(Record):
     """One key of a Secret of the pod's namespace; `key` None is all of them, `path` a folder."""
 
     name: str
@@ -31,8 +28,7 @@ class SecretSource:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigMapSource:
+class ConfigMapSource(Record):
     """One key of a ConfigMap of the pod's namespace."""
 
     name: str
@@ -40,8 +36,7 @@ class ConfigMapSource:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalFile:
+class LocalFile(Record):
     """A file of the machine the command runs on: laptops only."""
 
     path: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -18,6 +17,7 @@ from botocore import UNSIGNED
 from botocore.configprovider import ConfigValueStore, ConstantProvider
 from botocore.loaders import Loader
 
+from injector.core.record import Record, hidden
 from injector.core.stores.aws import Place
 from injector.providers.aws.transport import Transport
 
@@ -27,13 +27,12 @@ MAX_CONNECTIONS = 8
 _SERVICES = [PARAMETER_STORE, SECRETS_MANAGER, STS]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(Record):
     """What signs a request; never printed."""
 
-    access_key_id: str = field(repr=False)
-    secret_access_key: str = field(repr=False)
-    session_token: str | None = field(repr=False)
+    access_key_id: str = hidden()
+    secret_access_key: str = hidden()
+    session_token: str | None = hidden()
 
 
 class OwnLoader(Loader):  # type: ignore[misc]  # botocore is untyped

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from injector.core import errors
+from injector.core.record import Record
 from injector.core.secret import Failure
 from injector.core.stores.aws import Aws, Credential
 from injector.core.stores.source import TokenSource
@@ -19,8 +19,7 @@ from injector.providers.aws.client import Credentials, OwnSession
 from injector.providers.aws.failures import CallFailed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Door(Record):
     """What every way of logging in needs."""
 
     name: str

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import Any
 
 from injector.core import errors
 from injector.core.plan import Read
+from injector.core.record import replace
 from injector.core.secret import Failure, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.aws import Aws, ParameterStore, Place

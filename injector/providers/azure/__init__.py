@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from injector import rest
@@ -17,6 +16,7 @@ from injector.connection import Unanswered
 from injector.core import claims, errors
 from injector.core.claims import Claims
 from injector.core.plan import Read
+from injector.core.record import replace
 from injector.core.secret import Failure, Json, LoginFailed, Number, Secret
 from injector.core.stores import Store
 from injector.core.stores import azure as definition

@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from injector import rest
 from injector.connection import Unanswered
 from injector.core import claims, errors
 from injector.core.plan import Read
+from injector.core.record import replace
 from injector.core.secret import Failure, Json, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.address import Address

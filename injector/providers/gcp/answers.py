@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from injector import rest
 from injector.core import errors
 from injector.core.claims import Claims
+from injector.core.record import replace
 from injector.core.secret import Failure, Json
 from injector.http_session import Answer
 

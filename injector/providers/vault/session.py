@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import hvac
@@ -17,6 +16,7 @@ import hvac
 from injector.connection import Unanswered
 from injector.core import errors
 from injector.core.plan import Read
+from injector.core.record import Record, replace
 from injector.core.secret import Failure, Json, Lease, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.vault import Vault
@@ -30,8 +30,7 @@ _READS_PER_CONNECTION = 3
 """A TLS connection costs about as much as three reads on an open one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(Record):
     """Where an engine is mounted, a slash at its end; `kv` is 1 or 2, 0 for any other engine."""
 
     path: str
