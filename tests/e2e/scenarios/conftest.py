@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -28,6 +28,16 @@ def system(cluster: Cluster, helm: Helm, vault: Vault, image: str) -> System:
 def tenant(system: System, namespace: str) -> Tenant:
     """Return a fresh namespace that may use the stores."""
     return system.tenant(namespace)
+
+
+@pytest.fixture(scope="module")
+def lasting_tenant(system: System, request: pytest.FixtureRequest) -> Iterator[Tenant]:
+    """Return a tenant for all tests of a file: `test_failures.py` has the namespace `failures`."""
+    name = request.path.stem.removeprefix("test_")
+    system.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    system.cluster.wait("ServiceAccount", "default", name, until_true=bool, what="existence")
+    yield system.tenant(name)
+    system.cluster.delete("Namespace", name)
 
 
 @pytest.fixture
