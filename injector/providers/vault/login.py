@@ -14,7 +14,7 @@ from injector.providers import Access
 from injector.providers.vault.answers import below
 
 if TYPE_CHECKING:
-    import hvac
+    from hvac.adapters import JSONAdapter
 
 _CREDENTIAL = re.compile(r"[!-~]+")
 
@@ -32,39 +32,31 @@ def identity(spec: Vault) -> str:
             return ("a wrapped token" if is_wrapped else "a given token") + within
 
 
-def log_in(client: hvac.Client, spec: Vault, *, store: str, access: Access) -> None:
-    """Give the client its token; raises LoginFailed, Unanswered."""
+def log_in(adapter: JSONAdapter, spec: Vault, *, store: str, access: Access) -> None:
+    """Give the adapter its token; raises LoginFailed, Unanswered."""
     if isinstance(spec.login, StaticToken):
-        client.token = _credential(spec.login.token, access)
+        adapter.token = _credential(spec.login.token, access)
         if not spec.login.is_wrapped:
             return
-    answer = _answer(client, spec, store=store, access=access)
+    answer = _answer(adapter, spec, store=store, access=access)
     token = below(answer, "auth", "client_token") or below(answer, "data", "token")
     if not isinstance(token, str) or not _CREDENTIAL.fullmatch(token):
         raise Unanswered(Failure(code=errors.CONTENT, what="the login's answer holds no token"))
-    client.token = token
+    adapter.token = token
 
 
-def _answer(client: hvac.Client, spec: Vault, *, store: str, access: Access) -> object:
+def _answer(adapter: JSONAdapter, spec: Vault, *, store: str, access: Access) -> object:
     """Return what the server says to our credential."""
-    match spec.login:
-        case TokenLogin(method=method, mount=mount, role=role):
-            jwt = _credential(spec.sources(store, None)[0], access)
-            if method == "kubernetes":
-                return client.auth.kubernetes.login(
-                    role=role, jwt=jwt, mount_point=mount, use_token=False
-                )
-            return client.auth.jwt.jwt_login(role=role, jwt=jwt, path=mount, use_token=False)
-        case AppRoleLogin(mount=mount, role_id=role_id, secret_id=ref):
-            return client.auth.approle.login(
-                role_id=role_id,
-                secret_id=_credential(ref, access),
-                mount_point=mount,
-                use_token=False,
-            )
-        case StaticToken():
-            # The wrapping token is the client's own already; it must not stand in the body as well.
-            return client.sys.unwrap()
+    if isinstance(spec.login, StaticToken):
+        # The wrapping token is the adapter's own already; it must not stand in the body as well.
+        return adapter.post("/v1/sys/wrapping/unwrap")
+    if isinstance(spec.login, TokenLogin):
+        jwt = _credential(spec.sources(store, None)[0], access)
+        document = {"role": spec.login.role, "jwt": jwt}
+    else:
+        secret_id = _credential(spec.login.secret_id, access)
+        document = {"role_id": spec.login.role_id, "secret_id": secret_id}
+    return adapter.login(f"/v1/auth/{spec.login.mount}/login", use_token=False, json=document)
 
 
 def _credential(

@@ -2,6 +2,9 @@
 
 Which kind of engine a mount is, is asked once per mount. The HTTP API's pages name the endpoints:
 sys/internal/ui/mounts, kv/data, auth/token/lookup-self.
+
+Of hvac the adapter alone is used: `hvac.Client` loads the classes of every auth method and engine,
+and `logging`, which is half as long as everything else that a pod waits for (docs/adr has figures).
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-import hvac
+from hvac.adapters import JSONAdapter
 
 from injector.connection import Unanswered
 from injector.core import errors
@@ -51,17 +54,15 @@ def open_session(store: Store, access: Access) -> VaultSession:
         deadline=access.deadline,
         judge=answers.judge_login,
     )
-    # A token of "" keeps hvac from looking for one in VAULT_TOKEN or ~/.vault-token.
-    client = hvac.Client(
-        url=spec.address.url(),
+    adapter = JSONAdapter(
+        base_uri=spec.address.url(),
         token="",
-        verify=True,
         session=wire,
         namespace=spec.namespace,
         allow_redirects=False,
     )
     try:
-        login.log_in(client, spec, store=store.name, access=access)
+        login.log_in(adapter, spec, store=store.name, access=access)
     except LoginFailed as failed:
         wire.close()
         raise LoginFailed(replace(failed.failure, identity=who)) from None
@@ -69,15 +70,15 @@ def open_session(store: Store, access: Access) -> VaultSession:
         wire.close()
         raise LoginFailed(replace(failed.failure, identity=who)) from None
     wire.judge = answers.judge
-    return VaultSession(client, wire, who)
+    return VaultSession(adapter, wire, who)
 
 
 class VaultSession:
     """See `providers.Session`."""
 
-    def __init__(self, client: hvac.Client, wire: HttpSession, who: str) -> None:
-        """Take over a client that has its token."""
-        self._client, self._http, self.identity = client, wire, who
+    def __init__(self, adapter: JSONAdapter, wire: HttpSession, who: str) -> None:
+        """Take over an adapter that has its token."""
+        self._adapter, self._http, self.identity = adapter, wire, who
         self._mounts: list[Mount] = []
         self._lock = threading.Lock()
 
@@ -122,7 +123,7 @@ class VaultSession:
         if read.version is not None:
             what = "this mount keeps no versions" if mount.kv else "only KV version 2 has versions"
             raise Unanswered(Failure(code=errors.MISSING, what=what, hint="leave out the version"))
-        answer = self._client.adapter.get(f"/v1/{quote(read.path)}")
+        answer = self._adapter.get(f"/v1/{quote(read.path)}")
         data = _mapping(below(answer, "data"))
         if data is None:
             raise Unanswered(Failure(code=errors.CONTENT, what="the answer holds no data"))
@@ -130,11 +131,9 @@ class VaultSession:
 
     def _read_versioned(self, mount: Mount, name: str, version: str | None) -> Secret:
         try:
-            answer = self._client.secrets.kv.v2.read_secret_version(
-                path=name,
-                version=version,
-                mount_point=mount.path.rstrip("/"),
-                raise_on_deleted_version=True,
+            answer = self._adapter.get(
+                f"/v1/{quote(mount.path)}data/{quote(name)}",
+                params={} if version is None else {"version": version},
             )
         except Unanswered as unanswered:
             failure = unanswered.failure
@@ -156,7 +155,7 @@ class VaultSession:
             for mount in self._mounts:
                 if path.startswith(mount.path):
                     return mount
-            answer = self._client.adapter.get(f"/v1/sys/internal/ui/mounts/{quote(path)}")
+            answer = self._adapter.get(f"/v1/sys/internal/ui/mounts/{quote(path)}")
             about = below(answer, "data")
             where = _text(below(about, "path"))
             if where is None or not path.startswith(where) or not where.endswith("/"):
@@ -181,7 +180,7 @@ class VaultSession:
         if not forbidden:
             return found
         try:
-            self._client.auth.token.lookup_self()
+            self._adapter.get("/v1/auth/token/lookup-self")
         except Unanswered as unanswered:
             if unanswered.failure.code in (errors.FORBIDDEN, errors.EXPIRED):
                 dead = Failure(
