@@ -7,8 +7,8 @@ does work bounded by (characters of the value) x (states of the pattern), both o
     literals   .   [a-z]  [^a-z]   \d \w \s \D \W \S \n \t \r   \.   ( )  (?: )   |
     *  +  ?  {n}  {n,}  {n,m}   ^ at the start   $ at the end
 
-It means what the same text means elsewhere, for the *whole* value, with classes in ASCII. There are
-no back-references and no look-around. The webhook compiles a pattern to judge it; `render` matches.
+It means what the same text means elsewhere, with classes in ASCII: a pattern may fit anywhere in the
+value unless `^` and `$` tie it to its ends. There are no back-references and no look-around. The webhook compiles a pattern to judge it; `render` matches.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Pattern:
         self._start = self._closed([self._build(read(text), 0)])
 
     def matches(self, value: str) -> bool:
-        """Say whether the whole value, of at most `MAX_VALUE` characters, has this form."""
+        """Say whether the pattern fits a value of at most `MAX_VALUE` characters."""
         if len(value) > MAX_VALUE:
             return False
         known: dict[tuple[frozenset[int], str], frozenset[int]] = {}

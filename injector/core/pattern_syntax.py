@@ -64,6 +64,9 @@ class Repeat(Record):
 
 Node = Chars | Sequence | Choice | Repeat
 
+ANYTHING = Chars(is_negated=True)
+"""Every character, line breaks too."""
+
 
 def read(text: str) -> Node:
     """Return the tree of a pattern; raises PatternError."""
@@ -75,13 +78,20 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._text, self._at, self._depth = text, 0, 0
+        self._is_closed = False
 
     def read(self) -> Node:
-        self._skip("^")
+        begins = self._skip("^")
         node = self._choice()
         if self._at < len(self._text):
             raise PatternError('a ")" without its "("', self._at)
-        return node
+        if isinstance(node, Choice) and (begins or self._is_closed):
+            # Elsewhere ^ and $ would belong to one alternative only, which few people mean.
+            raise PatternError("alternatives beside ^ or $ need brackets: ^(a|b)$", 0)
+        around = Repeat(node=ANYTHING, least=0, most=None)
+        before = () if begins else (around,)
+        after = () if self._is_closed else (around,)
+        return Sequence(nodes=(*before, node, *after))
 
     def _choice(self) -> Node:
         nodes = [self._sequence()]
@@ -94,6 +104,7 @@ class _Reader:
         while self._at < len(self._text) and self._text[self._at] not in "|)":
             if self._text[self._at] == "$" and self._at == len(self._text) - 1:
                 self._at += 1
+                self._is_closed = True
                 break
             nodes.append(self._repeated(self._atom()))
         return Sequence(nodes=tuple(nodes))

@@ -56,5 +56,4 @@ def _pattern(rule: Rule, data: bytes) -> Iterator[Breach]:
     what = f"the value does not match {rule.matches[:_PATTERN_SHOWN]}"
     if len(text) > pattern.MAX_VALUE:
         what = f"the value is longer than the {pattern.MAX_VALUE} characters that can be matched"
-    hint = "a pattern covers the whole value; end it with .* to allow more"
-    yield Breach(code=errors.MISMATCH, what=what, hint=hint)
+    yield Breach(code=errors.MISMATCH, what=what)
