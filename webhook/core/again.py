@@ -32,7 +32,8 @@ class Undone:
 def carries_parts(pod: Mapping[str, Any]) -> bool:
     """Say whether the pod has a container or a volume with a name of ours."""
     body = pods.spec(pod)
-    return any(c.name == pods.NAME for c in pods.containers(pod)) or any(
+    named = [*(body.get("initContainers") or ()), *(body.get("containers") or ())]
+    return any(raw.get("name") == pods.NAME for raw in named) or any(
         patch.is_volume_name(str(volume.get("name"))) for volume in body.get("volumes") or ()
     )
 

@@ -35,6 +35,9 @@ __all__ = [
     "parse",
 ]
 
+MAX_LIST = 8192
+"""Characters of a list of containers that are looked at: 128 names of the longest kind."""
+
 MODES = ("init", "sidecar", "parallel")
 ENV_MODES = ("auto", "launcher", "native")
 
@@ -160,9 +163,11 @@ class _AnnotationReader:
         text = self.found.get("containers")
         if text is None:
             return None
-        names = tuple(name.strip() for name in text.split(","))
-        if not all(reference.LABEL.fullmatch(name) for name in names) or len(set(names)) != len(
-            names
+        names = tuple(name.strip() for name in text[:MAX_LIST].split(","))
+        if (
+            len(text) > MAX_LIST
+            or not all(map(reference.LABEL.fullmatch, names))
+            or len(set(names)) != len(names)
         ):
             self._form("containers")
             return None

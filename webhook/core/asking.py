@@ -46,10 +46,6 @@ def targets(
     since is not served by default.
     """
     every = pods.containers(pod)
-    if len(every) > MAX_CONTAINERS:
-        what = f"it has {len(every)} containers, the limit is {MAX_CONTAINERS}"
-        problems.append(Problem(code=errors.LIMIT, what=what))
-        return Targets(served=frozenset(), all=())
     known = {container.name: container for container in every}
     wanted = wish.containers
     if wanted is None:

@@ -18,7 +18,7 @@ import msgspec
 
 from injector.core import errors
 from injector.core.errors import Problem
-from webhook.core import again, jsonpatch, patch, planning, review
+from webhook.core import again, asking, jsonpatch, patch, planning, review
 from webhook.core import pod as pods
 from webhook.core.annotations import Wish, ours
 from webhook.core.catalog import Catalog
@@ -97,6 +97,10 @@ def _first(
     known_before: frozenset[str] | None = None,
 ) -> Outcome:
     """Return the outcome for a pod without parts of ours; pods of one template share one."""
+    count = pods.count(pod)
+    if count > asking.MAX_CONTAINERS:
+        what = f"it has {count} containers, the limit is {asking.MAX_CONTAINERS}"
+        return _deny(Problem(code=errors.LIMIT, what=what))
     judged = planning.judged(namespace, pod, found, catalog)
     key = _key(pod, judged, known_before)
     outcome = catalog.decisions.get(key)

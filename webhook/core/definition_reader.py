@@ -179,6 +179,8 @@ class Reader:
         return tuple(found)
 
     def _problem(self, code: errors.Code, place: str, what: str, hint: str = "") -> None:
+        if len(self.problems) >= MAX_PROBLEMS:
+            return
         self.problems.append(
             Problem(code=code, what=what, source=place, origin=self.origin, hint=hint)
         )

@@ -134,7 +134,7 @@ def _effective(catalog: Catalog, here: Key, path: tuple[Key, ...]) -> Effective 
     result = Effective(
         service=service,
         keys=keys,
-        problems=tuple(dict.fromkeys(service.problems + problems)),
+        problems=tuple(dict.fromkeys(service.problems + problems))[:MAX_OBJECTS],
         depth=depth,
     )
     catalog.memo["effective", here] = result

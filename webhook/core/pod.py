@@ -96,6 +96,12 @@ def writable_mounts(pod: Mapping[str, Any], container: Container) -> frozenset[s
     )
 
 
+def count(pod: Mapping[str, Any]) -> int:
+    """Return how many containers the pod has."""
+    body = spec(pod)
+    return len(body.get("initContainers") or ()) + len(body.get("containers") or ())
+
+
 def is_mirror(pod: Mapping[str, Any]) -> bool:
     """Say whether the pod mirrors a static pod: its node runs it whatever we answer."""
     return "kubernetes.io/config.mirror" in annotations_of(pod)

@@ -15,7 +15,7 @@ from injector.core.plan import EnvItem, FileItem
 from webhook.core import inheritance
 from webhook.core.catalog import Catalog
 from webhook.core.definitions import MAX_KEYS, FileDef, KeyDef, clashes
-from webhook.core.evaluation import Evaluation
+from webhook.core.evaluation import MAX_PROBLEMS, Evaluation
 from webhook.core.inheritance import Found, Importer
 from webhook.core.resolution import Asked, ContainerAsk, Resolution, Trace
 from webhook.core.scopes import Scope
@@ -39,7 +39,7 @@ def resolve(asked: Asked, catalog: Catalog) -> tuple[Resolution, tuple[Problem, 
         versions=tuple(sorted(evaluation.versions)),
         hidden=tuple(work.hidden),
     )
-    return resolution, tuple(dict.fromkeys(evaluation.problems))
+    return resolution, tuple(dict.fromkeys(evaluation.problems))[:MAX_PROBLEMS]
 
 
 class _Work:
