@@ -7,8 +7,9 @@ does work bounded by (characters of the value) x (states of the pattern), both o
     literals   .   [a-z]  [^a-z]   \d \w \s \D \W \S \n \t \r   \.   ( )  (?: )   |
     *  +  ?  {n}  {n,}  {n,m}   ^ at the start   $ at the end
 
-It means what the same text means elsewhere, with classes in ASCII: a pattern may fit anywhere in the
-value unless `^` and `$` tie it to its ends. There are no back-references and no look-around. The webhook compiles a pattern to judge it; `render` matches.
+It means what the same text means elsewhere, with classes in ASCII: a pattern may fit anywhere in
+the value unless `^` and `$` tie it to the ends. There are no back-references and no look-around.
+The webhook compiles a pattern to judge it; `render` matches.
 """
 
 from __future__ import annotations
