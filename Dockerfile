@@ -35,6 +35,7 @@ RUN PYTHONHASHSEED=0 python3.15 -I tools/make_rootfs.py site /rootfs
 FROM tools AS app
 COPY injector /app/injector
 COPY webhook /app/webhook
+COPY tools/start.py /app/start.py
 RUN rm -r /app/injector/launcher; \
     PYTHONHASHSEED=0 python3.15 -m compileall -q --invalidation-mode=unchecked-hash /app
 
@@ -49,4 +50,4 @@ ENV PATH=/usr/local/bin:/usr/bin \
     SECRET_INJECTOR_LAUNCHER=/usr/lib/secret-injector/launcher
 USER 65532:65532
 WORKDIR /
-ENTRYPOINT ["/usr/bin/python", "-I", "-X", "lazy_imports=all", "-m", "injector"]
+ENTRYPOINT ["/usr/bin/python", "-I", "-S", "-X", "lazy_imports=all", "/app/start.py"]

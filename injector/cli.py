@@ -28,11 +28,16 @@ _EXAMPLES = (
 
 
 class Command(Record):
-    """A program: what it does, and `module:function` to call with its arguments."""
+    """A program: what it does, and `module:function` to call with its arguments.
+
+    `ends_at_once` leaves the process without the interpreter's cleaning up, which takes 6 ms and is
+    nobody's gain: for programs that have closed and handed over everything when they return.
+    """
 
     name: str
     target: str
     summary: str
+    ends_at_once: bool = False
 
 
 FOR_PEOPLE: tuple[Command, ...] = (
@@ -82,6 +87,7 @@ IN_CLUSTER = (
         name="fetch",
         target="injector.commands.fetch:main",
         summary="fetch a pod's values and hand them over",
+        ends_at_once=True,
     ),
 )
 COMMANDS = {command.name: command for command in (*FOR_PEOPLE, *IN_CLUSTER)}
@@ -92,7 +98,12 @@ def main() -> int:
     faults.silence()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
-    return run(sys.argv[1:])
+    status = run(sys.argv[1:])
+    command = COMMANDS.get(sys.argv[1]) if sys.argv[1:] else None
+    if command is not None and command.ends_at_once:
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def run(argv: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Deadlines: the one clock that everything in a run shares. Monotonic, so a jump of the date is nothing."""
+"""Deadlines: the one clock that everything in a run shares; no jump of the date counts."""
 
 from __future__ import annotations
 

@@ -26,6 +26,9 @@ UNUSED = (
 AWS_SERVICES = {"kms", "secretsmanager", "sso", "sso-oidc", "ssm", "sts"}
 """The services whose descriptions botocore keeps; it has those of some 400."""
 
+SITE = "/usr/lib/secret-injector/site"
+"""Where the dependencies go, as tools/start.py has it."""
+
 TRUST = ("/etc/ssl", "/usr/lib/ssl", "/usr/share/ca-certificates")
 """Where OpenSSL looks for certificate authorities, and what the links there point to."""
 
@@ -33,8 +36,8 @@ USERS = "root:x:0:0:root:/:/nonexistent\nnonroot:x:65532:65532:nonroot:/:/nonexi
 GROUPS = "root:x:0:\nnonroot:x:65532:\n"
 
 
-def copy_python(root: Path) -> Path:
-    """Copy the interpreter and its standard library; return the folder for third-party code."""
+def copy_python(root: Path) -> None:
+    """Copy the interpreter and its standard library; tell it where code is, for `python -m`."""
     executable = Path(sys.executable).resolve()
     copy(executable, root)
     link = root / "usr/bin/python"
@@ -47,7 +50,9 @@ def copy_python(root: Path) -> Path:
     script = "import site; print(site.getsitepackages()[0])"
     command = (executable, "-I", "-c", script)
     found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    return below(root, Path(found))
+    folder = below(root, Path(found))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "secret-injector.pth").write_text(f"/app\n{SITE}\n")
 
 
 def copy_site(source: Path, target: Path) -> None:
@@ -132,9 +137,8 @@ def compile_all(root: Path) -> None:
 
 def main(site: Path, root: Path) -> None:
     """Fill *root*."""
-    target = copy_python(root)
-    copy_site(site, target)
-    (target / "secret-injector.pth").write_text("/app\n")
+    copy_python(root)
+    copy_site(site, below(root, Path(SITE)))
     copy_libraries(root)
     copy_trust(root)
     (root / "etc/passwd").write_text(USERS)

@@ -6,6 +6,7 @@ as a block that people read, and to the termination message for `kubectl describ
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sys
@@ -44,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
         return errors.OK
     if argv:
         raise Refused([Problem(code=errors.ARGUMENT, what="fetch takes no arguments")])
+    gc.disable()  # a process of milliseconds ends before its garbage is worth looking for
     chosen = settings.fetch_settings(os.environ)
     _keep_memory_private()
     faults.silence_threads()

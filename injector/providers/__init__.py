@@ -1,11 +1,12 @@
 """The contract of a provider, and the table of them.
 
-A provider is one module with one function `open_session(store, access) -> Session`; it may import one heavy
-library, and is imported only when a plan names a store of its kind. Everything that needs no network
-(parsing a definition, judging a path) is in `injector.core.stores`, where the webhook uses it too.
+A provider is one module with one function `open_session(store, access) -> Session`; it may import
+one heavy library, and is imported only when a plan names a store of its kind. Everything that needs
+no network (parsing a definition, judging a path) is in `injector.core.stores`, where the webhook
+uses it too.
 
-Adding a provider: its definition in `core/stores/`, its module here, one row in each table, one entry
-in the contract suite, one page in `docs/stores/`.
+Adding a provider: its definition in `core/stores/`, its module here, one row in each table, one
+entry in the contract suite, one page in `docs/stores/`.
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ class Session(Protocol):
         """Return a secret or a failure for every read, batched and concurrent as the API allows.
 
         One try: retrying is the caller's. Raises nothing; a fault of one read fails that read only.
-        An expired or revoked login gives `errors.EXPIRED` for the reads it cost, and the caller opens
-        a new session once. Redirects are never followed with credentials; a body above
-        `secret.MAX_BYTES` is not read to its end. Paths reach the server exactly as the plan has them.
+        An expired or revoked login gives `errors.EXPIRED` for the reads it cost, and the caller
+        opens a new session once. Redirects are never followed with credentials; a body above
+        `secret.MAX_BYTES` is not read to its end. Paths reach the server exactly as the plan has
+        them.
         """
 
     def close(self) -> None:
