@@ -11,7 +11,6 @@ import socket
 import ssl
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from injector.core import errors
 from injector.core.secret import Failure
@@ -19,6 +18,7 @@ from injector.core.stores import address
 from injector.core.stores.address import Address
 from injector.deadline import Deadline
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 

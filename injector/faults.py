@@ -10,11 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from injector.core import errors
 from injector.core.errors import InjectorError, Problem
 
+TYPE_CHECKING = False  # `typing` itself takes 2 ms to load
 if TYPE_CHECKING:
     import threading
 

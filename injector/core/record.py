@@ -7,7 +7,7 @@ all classes share one set of methods. To a type checker a record is a dataclass.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # `typing`, of which only type checkers make use here, is not loaded
+TYPE_CHECKING = False  # `typing` takes 2 ms to load, and type checkers alone need it here
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar, dataclass_transform

@@ -14,7 +14,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from injector.core.plan import Read
 from injector.core.record import Record
@@ -22,6 +21,12 @@ from injector.core.secret import Failure, Secret
 from injector.core.stores import Store
 from injector.core.stores.source import LocalFile, Source
 from injector.deadline import Deadline
+
+TYPE_CHECKING = False  # `typing` takes 2 ms to load, and a protocol is for type checkers alone
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class Access(Record):

@@ -12,13 +12,18 @@ import importlib
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Protocol
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from injector.core.fields import Fields
 from injector.core.record import Record
 from injector.core.stores.source import Source
+
+TYPE_CHECKING = False  # `typing` takes 2 ms to load, and a protocol is for type checkers alone
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 BUILT_IN = "k8s"
 """The store every namespace has: the Secrets of the pod's own namespace."""

@@ -7,11 +7,11 @@ still resolve to a forbidden place, so `is_forbidden_peer` is asked again once c
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from injector.core.fields import Fields
 from injector.core.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipaddress import IPv6Address
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from injector.connection import Unanswered
 from injector.core import errors
@@ -13,6 +12,7 @@ from injector.core.stores.vault import AppRoleLogin, StaticToken, TokenLogin, Va
 from injector.providers import Access
 from injector.providers.vault.answers import below
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hvac.adapters import JSONAdapter
 
