@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from injector.core import errors, reference
 from injector.core.errors import Problem
@@ -37,6 +38,9 @@ __all__ = [
 
 MAX_LIST = 8192
 """Characters of a list of containers that are looked at: 128 names of the longest kind."""
+
+MAX_REMEMBERED = 4096
+"""Characters of annotations that are worth remembering; tenants may write 64 times as much."""
 
 MODES = ("init", "sidecar", "parallel")
 ENV_MODES = ("auto", "launcher", "native")
@@ -80,7 +84,20 @@ def ours(annotations: Mapping[str, object]) -> dict[str, object]:
 
 def parse(found: Mapping[str, str]) -> tuple[Wish, tuple[Problem, ...]]:
     """Return what the annotations (names without prefix) ask for, and every problem in them."""
-    reader = _AnnotationReader(found)
+    entries = tuple(sorted(found.items()))
+    if sum(len(name) + len(text) for name, text in entries) > MAX_REMEMBERED:
+        return _read(entries)
+    return _remembered(entries)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(entries: tuple[tuple[str, str], ...]) -> tuple[Wish, tuple[Problem, ...]]:
+    # A new snapshot asks about the same templates again, and YAML is most of the work.
+    return _read(entries)
+
+
+def _read(entries: tuple[tuple[str, str], ...]) -> tuple[Wish, tuple[Problem, ...]]:
+    reader = _AnnotationReader(dict(entries))
     return reader.wish(), tuple(reader.problems)
 
 
