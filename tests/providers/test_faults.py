@@ -9,6 +9,7 @@ import pytest
 from injector.core import errors
 from injector.core.secret import Failure, Secret
 from tests.providers.certificates import Authority
+from tests.providers.conftest import NETWORK
 from tests.providers.fault_proxy import Hang, Oversized, Reset, Status, Trickle
 from tests.providers.rigs import revealed
 
@@ -209,10 +210,11 @@ def test_an_authority_we_do_not_know_is_not_trusted(remote, tmp_path):
     assert remote.proxy.seen == []
 
 
+@pytest.mark.parametrize(
+    "remote", [name for name, rig in NETWORK.items() if rig.has_server_name], indirect=True
+)
 def test_a_server_name_may_differ_from_the_address(remote):
-    """The certificate is held against tlsServerName, and against nothing else."""
-    if not remote.has_server_name:
-        pytest.skip("the store's servers are known by their own names")
+    """Where a store may name its server, the certificate is held against that name alone."""
     remote.proxy.context = remote.authority.context(name="vault.shop.svc")
 
     wrong, right = (
