@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e.scenarios import system as setup
+from tests.e2e.scenarios import untouched
 from tests.e2e.scenarios.inside import Inside
 from tests.e2e.scenarios.system import System, Tenant
 from tests.e2e.testbed.cluster import Cluster
@@ -16,8 +17,21 @@ from tests.e2e.testbed.vault import Vault
 
 
 @pytest.fixture(scope="session")
-def system(cluster: Cluster, helm: Helm, vault: Vault, image: str) -> System:
+def answers_without_system(cluster: Cluster) -> dict[str, str]:
+    """Return what the API server said to pods that do not ask, before the system was installed."""
+    return untouched.answers(cluster)
+
+
+@pytest.fixture(scope="session")
+def system(
+    cluster: Cluster,
+    helm: Helm,
+    vault: Vault,
+    image: str,
+    answers_without_system: dict[str, str],
+) -> System:
     """Return the system, installed from the chart with our image, its stores defined."""
+    del answers_without_system  # only has to be there first
     installed = System(cluster=cluster, helm=helm, vault=vault, values=setup.values(image))
     installed.install()
     installed.define(*setup.stores(vault))

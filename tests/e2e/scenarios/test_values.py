@@ -45,9 +45,8 @@ def variables(store, names):
 
 def refusal(name, container, what):
     """Return the lines of the termination message about one variable."""
-    ways_out = "a file, or env-mode launcher" if container == "native" else "a file"
     place = f"for {name} in {container} (annotation secret-injector.io/env.{container})"
-    return f"SI-602 {place}: the {what}", f"       hint: use {ways_out}"
+    return f"SI-602 {place}: the {what}", "       hint: use a file, or env-mode launcher"
 
 
 def upper(values):
