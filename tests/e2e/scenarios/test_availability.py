@@ -222,8 +222,8 @@ def test_replicas_that_all_died_come_back_unaided(
     replicas.wait_ready()
     recreated_s = time.monotonic() - began_s
     say(
-        f"injection back {restarted_s:.1f} s after all were killed; all replicas back {recreated_s:.1f} s after their"
-        " pods were deleted"
+        f"injection back {restarted_s:.1f} s after all were killed;"
+        f" all replicas back {recreated_s:.1f} s after their pods were deleted"
     )
 
     assert before.isdisjoint(replicas.names())

@@ -69,8 +69,9 @@ CASES = {
     ),
     "unknown-authority": Case(
         reference="unknown-authority:secret/failures/present#user",
-        line=f"SI-502 unknown-authority secret/failures/present#user {FOR}: {{host}} is not trusted:"
-        f" its certificate comes from an authority that caBundle does not hold (2 tries){AS_TENANT}",
+        line=f"SI-502 unknown-authority secret/failures/present#user {FOR}: {{host}} is not"
+        " trusted: its certificate comes from an authority that caBundle does not hold"
+        f" (2 tries){AS_TENANT}",
         hint=TLS_HINT,
         exit_code=7,
     ),

@@ -127,6 +127,11 @@ class Api:
             self._discover()
         return self._resources[key]
 
+    def resources(self) -> tuple[Resource, ...]:
+        """Return every kind that the server knows, each once for each version of it."""
+        self._discover()
+        return tuple(dict.fromkeys(self._resources.values()))
+
     def _discover(self) -> None:
         found: dict[str, Resource] = {}
         for root in ("/api", "/apis"):
