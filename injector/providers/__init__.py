@@ -82,6 +82,8 @@ _MODULES = {
     "awsParameterStore": "injector.providers.aws",
     "local": "injector.providers.local",
     "k8s": "injector.providers.kubernetes",
+    "dotenv": "injector.providers.dotenv",
+    "env": "injector.providers.dotenv",
 }
 
 

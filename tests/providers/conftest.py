@@ -4,11 +4,19 @@ import pytest
 
 from tests.providers.aws_rigs import ParameterStoreRig, SecretsManagerRig
 from tests.providers.cloud_rigs import AzureRig, GcpRig
-from tests.providers.rigs import KubernetesRig, LocalRig, VaultRig
+from tests.providers.rigs import (
+    DotenvFileRig,
+    DotenvFolderRig,
+    EnvironmentRig,
+    KubernetesRig,
+    LocalRig,
+    VaultRig,
+)
 
 _REMOTE = (VaultRig, SecretsManagerRig, ParameterStoreRig, AzureRig, GcpRig)
 NETWORK = {rig.name: rig for rig in _REMOTE}
-RIGS = {**NETWORK, **{rig.name: rig for rig in (LocalRig, KubernetesRig)}}
+_HERE = (LocalRig, KubernetesRig, DotenvFolderRig, DotenvFileRig, EnvironmentRig)
+RIGS = {**NETWORK, **{rig.name: rig for rig in _HERE}}
 
 
 @pytest.fixture(params=RIGS)

@@ -5,13 +5,14 @@ network passes the fault suite too, by having a `proxy` that its definition poin
 """
 
 import json
+import os
 import time
 from pathlib import Path
 
 import pyrage
 
 from injector import local_file
-from injector.core import stores
+from injector.core import dotenv, stores
 from injector.core.plan import Plan, PlanStore, Read
 from injector.core.secret import Secret
 from injector.deadline import Deadline
@@ -45,6 +46,8 @@ class Rig:
     """Where `is_forbidden_peer` is looked up before a connection is used."""
     has_server_name = False
     """Whether the definition may name the server that the certificate is for."""
+    is_in_cluster = True
+    """Whether projected sources are mounted; there are none on a laptop."""
 
     def __init__(self, folder: Path):
         self.sources = folder / "sources"
@@ -87,7 +90,7 @@ class Rig:
         )
         self.fetched = fetch(
             plan,
-            self.sources,
+            self.sources if self.is_in_cluster else None,
             Deadline.after(deadline_s),
             chance=Chance(sleep=self.waits.append, random=lambda: 0.5, clock=clock),
         )
@@ -201,3 +204,56 @@ class KubernetesRig(Rig):
 
     def document(self):
         return {"k8s": {}}
+
+
+class DotenvFolderRig(Rig):
+    """A folder of dotenv files on a laptop: a file for each secret, a line for each field."""
+
+    name = "dotenv folder"
+    is_in_cluster = False
+    names = (*Rig.names, "ünï/cödé", "with blank")
+
+    def put(self, name, data):
+        self.source(f"{name}.env", dotenv.format_file(data))
+
+    def document(self):
+        return {"dotenv": {"folder": str(self.sources)}}
+
+
+class DotenvFileRig(Rig):
+    """One dotenv file on a laptop: every variable is a secret, JSON where it has fields."""
+
+    name = "dotenv file"
+    is_in_cluster = False
+    names = ("plain", "with.dots-and_dashes")
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.values = {}
+        self.source("dev.env", "# nothing yet\n")
+
+    def put(self, name, data):
+        self.values[name] = json.dumps(data)
+        self.source("dev.env", dotenv.format_file(self.values))
+
+    def document(self):
+        return {"dotenv": {"file": str(self.sources / "dev.env")}}
+
+
+class EnvironmentRig(Rig):
+    """The variables of this very process, behind a prefix that nobody else uses."""
+
+    name = "env"
+    is_in_cluster = False
+    names = ("plain", "with.dots-and_dashes")
+    prefix = "SECRET_INJECTOR_TEST_"
+
+    def put(self, name, data):
+        os.environ[self.prefix + name] = json.dumps(data)
+
+    def document(self):
+        return {"env": {"prefix": self.prefix}}
+
+    def close(self):
+        for name in [name for name in os.environ if name.startswith(self.prefix)]:
+            del os.environ[name]

@@ -26,13 +26,17 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreEntry:
-    """A store as the cluster has it: `store` is None and `problems` speak where it is wrong."""
+    """A store as the cluster has it: `store` is None and `problems` speak where it is wrong.
+
+    `in_cluster` is False for one that a file defines for this machine.
+    """
 
     name: str
     document: Mapping[str, object]
     store: Store | None
     problems: tuple[Problem, ...]
     resource_version: str = field(default="", compare=False)
+    in_cluster: bool = True
 
     def serves(self, namespace: str) -> bool:
         """Say whether pods of the namespace may use the store."""

@@ -233,7 +233,7 @@ class Evaluation:
                 entry.document, namespace=self.namespace, service_account=self.service_account
             )
             try:
-                stores.from_text(ref.store, text)
+                stores.from_text(ref.store, text, in_cluster=entry.in_cluster)
             except Refused as refused:  # a role that is too long once its variables are known
                 self._report(f"store {ref.store}", refused.problems)
                 return None

@@ -74,6 +74,8 @@ PROVIDERS = {
     "gcpSecretManager": "gcp:parse",
     "local": "local:parse",
     "k8s": "kubernetes:parse",
+    "dotenv": "dotenv:parse",
+    "env": "dotenv:parse_environment",
 }
 """Member of the union → module and function that parse its definition, imported when one is met:
 a pod waits for the classes of the stores it uses, and not for the others'."""
@@ -117,9 +119,9 @@ def parse(name: str, document: object, *, in_cluster: bool = True) -> Store:
 
 
 @lru_cache(maxsize=1024)
-def from_text(name: str, document: str) -> Store:
+def from_text(name: str, document: str, *, in_cluster: bool = True) -> Store:
     """Return the store of a canonical definition, remembered: parsed once for all its pods."""
-    return parse(name, json.loads(document))
+    return parse(name, json.loads(document), in_cluster=in_cluster)
 
 
 def canonical(document: Mapping[str, object]) -> str:

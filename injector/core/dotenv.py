@@ -1,0 +1,90 @@
+r"""Dotenv files, read strictly and written so that reading gives the same values.
+
+    file   = *( [ ["export "] NAME "=" value ] [ "#" comment ] line-end )
+    value  = bare / "'" text "'" / '"' text with \n \r \t \" \\ \$ '"'
+
+A value is text: nothing is interpolated and nothing is executed, so `$` means itself everywhere.
+Quoted values may span lines. What other tools read differently from each other (a quote inside
+a bare value, an escape that is not listed, a name that stands twice) is refused, with its line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_START = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)=")
+_BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
+_REST = re.compile(r"(?:[ \t]*|[ \t]+#[^\n]*)(?:\n|\Z)")
+_BARE = re.compile(r"[^\s'\"`\\#](?:[^\n'\"`\\]*?)(?=[ \t]*(?:\n|\Z)|[ \t]+#)|")
+_SINGLE = re.compile(r"'([^']*)'")
+_DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
+
+
+class NotDotenv(ValueError):
+    """The text is not of the form; the message names a line and quotes nothing of it."""
+
+
+def parse(data: bytes) -> dict[str, str]:
+    """Return names and values in their order; raises NotDotenv at the first line that is wrong."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NotDotenv("it is not UTF-8") from None
+    if text.startswith("\ufeff"):
+        raise NotDotenv("line 1 begins with a byte order mark")
+    text = text.replace("\r\n", "\n")
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(text):
+        if blank := _BLANK.match(text, at):
+            at = blank.end()
+            continue
+        line = text.count("\n", 0, at) + 1
+        start = _START.match(text, at)
+        if start is None:
+            raise NotDotenv(f"line {line} is not NAME=value")
+        if start[1] in found:
+            raise NotDotenv(f'line {line} sets "{start[1]}" again')
+        found[start[1]], at = _value(text, start.end(), line)
+        rest = _REST.match(text, at)
+        if rest is None:
+            what = "has something behind its value; quote values with quotes, blanks or #"
+            raise NotDotenv(f"line {line} {what}")
+        at = rest.end()
+    return found
+
+
+def format_file(values: Mapping[str, str]) -> str:
+    """Return the file that `parse` reads as these values; a CR LF in a value stays one."""
+    return "".join(f"{name}={_written(value)}\n" for name, value in values.items())
+
+
+def _value(text: str, at: int, line: int) -> tuple[str, int]:
+    """Return the value that begins there, and where it ends."""
+    if text.startswith("'", at):
+        if single := _SINGLE.match(text, at):
+            return single[1], single.end()
+        raise NotDotenv(f"line {line} opens a single quote that nothing closes")
+    if text.startswith('"', at):
+        double = _DOUBLE.match(text, at)
+        if double is None:
+            raise NotDotenv(f"line {line} opens a double quote that nothing closes")
+        if set(_ESCAPE.findall(double[1])) - _ESCAPES.keys():
+            known = " ".join(f"\\{char}" for char in _ESCAPES)
+            raise NotDotenv(f"line {line} has an escape other than {known}")
+        return _ESCAPE.sub(lambda found: _ESCAPES[found[1]], double[1]), double.end()
+    bare = _BARE.match(text, at)
+    return (bare[0], bare.end()) if bare is not None else ("", at)
+
+
+def _written(value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
+    if not re.search(r"['\\\r\n]", value):
+        return f"'{value}'"
+    escaped = re.sub(r'[\\"$]', lambda found: "\\" + found[0], value)
+    return '"' + escaped.replace("\r", "\\r").replace("\n", "\\n") + '"'
