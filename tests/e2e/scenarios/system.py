@@ -109,20 +109,29 @@ class Tenant:
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
         )
 
-    def put_local(self, secrets: Mapping[str, Mapping[str, str | bytes]]) -> None:
-        """Write the encrypted file of the store local and the identity that opens it."""
-        identity = pyrage.x25519.Identity.generate()
+    def put_local(
+        self,
+        secrets: Mapping[str, Mapping[str, str | bytes]],
+        *,
+        file: Mapping[str, str] = _LOCAL_VALUES,
+        identity: Mapping[str, str] = _LOCAL_IDENTITY,
+    ) -> None:
+        """Write the encrypted file of the store local and the identity that opens it.
+
+        *file* and *identity* are name and key of the ConfigMap and the Secret.
+        """
+        key = pyrage.x25519.Identity.generate()
         content = local_file.EMPTY
         for name, data in secrets.items():
             content = local_file.put(content, name, data, created="2026-01-31T12:00:00Z")
-        sealed = local_file.encrypt(content, [str(identity.to_public())]).decode()
-        self.put_secret(_LOCAL_IDENTITY["name"], {_LOCAL_IDENTITY["key"]: f"{identity}\n"})
+        sealed = local_file.encrypt(content, [str(key.to_public())]).decode()
+        self.put_secret(identity["name"], {identity["key"]: f"{key}\n"})
         self.apply(
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": {"name": _LOCAL_VALUES["name"]},
-                "data": {_LOCAL_VALUES["key"]: sealed},
+                "metadata": {"name": file["name"]},
+                "data": {file["key"]: sealed},
             }
         )
 
