@@ -73,7 +73,9 @@ def request(found: PodTemplate) -> Request:
     )
 
 
-def mutated(manifest: Mapping[str, Any], found: PodTemplate, operations: Iterable[Operation]) -> dict[str, Any]:
+def mutated(
+    manifest: Mapping[str, Any], found: PodTemplate, operations: Iterable[Operation]
+) -> dict[str, Any]:
     """Return the manifest with the operations applied to its pod template."""
     moved = [{**op, "path": f"{found.pointer}{op['path']}"} for op in operations]
     return jsonpatch.apply(manifest, moved)
