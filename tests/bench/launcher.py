@@ -24,8 +24,8 @@ SETS = {
 def run() -> list[Figure]:
     """Return the medians of starts with the launcher and without, taken in turns."""
     made = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         tiny = str(folder / "tiny")
         subprocess.run(["musl-gcc", "-static", "-Os", "-o", tiny, SOURCE], check=True)
         for title, variables in SETS.items():
