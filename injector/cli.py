@@ -47,6 +47,21 @@ FOR_PEOPLE: tuple[Command, ...] = (
         summary="see an injection on this machine, without a cluster",
     ),
     Command(
+        name="run",
+        target="injector.commands.run:main",
+        summary="run a command of this machine with a service's values",
+    ),
+    Command(
+        name="env",
+        target="injector.commands.environment:main",
+        summary="list what a service gets on this machine, masked",
+    ),
+    Command(
+        name="export",
+        target="injector.commands.export:main",
+        summary="write a service's values as dotenv, JSON, Secret or shell",
+    ),
+    Command(
         name="mutate",
         target="webhook.commands.mutate:main",
         summary="show what the webhook would make of manifests",

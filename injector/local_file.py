@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyrage
 
+from injector import whole_file
 from injector.core import errors
 from injector.local_format import (
     EMPTY,
@@ -108,30 +109,10 @@ def rewrite(
         fcntl.flock(lock, fcntl.LOCK_EX)
         old = decrypt(path.read_bytes(), identity) if path.exists() else EMPTY
         new = change(old)
-        _replace(path, encrypt(new, recipients))
+        whole_file.replace(path, encrypt(new, recipients))
         return new
     finally:
         os.close(lock)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put a new file in place of the old one, complete or not at all, also after a power cut."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _check_header(data: bytes) -> None:

@@ -1,0 +1,108 @@
+"""`secret-injector export`: a service's values in the form that another tool reads."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import click
+
+from injector.commands import laptop, service_options
+from injector.commands.calling import call, refused
+from injector.commands.laptop import Values
+from injector.core import dotenv, errors
+from injector.core.errors import DeliveryFailed, Problem
+
+EXAMPLES = """\b
+Examples:
+  secret-injector export -f service.yaml -o dotenv > .env
+  eval "$(secret-injector export -f service.yaml -o shell)"
+  secret-injector export -f service.yaml -o k8s | kubectl apply -f -
+  docker build $(secret-injector export -f service.yaml -o docker-build --files build/secrets) .
+"""
+
+
+@click.command("export", epilog=EXAMPLES)
+@service_options.options
+@click.option("--reveal", is_flag=True, help="Show the values also on a terminal.")
+@click.option("--files", "folder", metavar="DIR", help="Where docker-build writes a file for each.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["dotenv", "json", "k8s", "shell", "docker-build"]),
+    required=True,
+    help="The form; docker-build writes files and prints the --secret flags that name them.",
+)
+def _command(*, reveal: bool, folder: str | None, output: str, **given: Any) -> int:
+    """Write a service's variables to standard output, in the form of another tool."""
+    is_build = output == "docker-build"
+    if is_build != (folder is not None):
+        raise refused("--files DIR and -o docker-build belong together")
+    if not is_build and not reveal and sys.stdout.isatty():
+        hint = "redirect it to a file or a program, or add --reveal"
+        raise refused("standard output is a terminal, which keeps what it shows", hint=hint)
+    values = laptop.values(service_options.wanted(given))
+    if folder is not None:
+        written = [*((name, data, None) for name, data in values.env), *values.files]
+        laptop.write_files(Path(folder), written)
+        flags = [f"--secret=id={name},src={folder}/{name}" for name, _, _ in written]
+        click.echo("\n".join(flags))
+    elif output == "k8s":
+        click.echo(_secret(values))
+    else:
+        click.echo(_FORMS[output](_texts(values)), nl=False)
+    return errors.OK
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    return call(_command, argv, "export")
+
+
+def _texts(values: Values) -> dict[str, str]:
+    """Return the variables as text; raises DeliveryFailed with every one that is none."""
+    found, problems = {}, []
+    for name, data in values.env:
+        try:
+            found[name] = data.decode("utf-8")
+        except UnicodeDecodeError:
+            what, hint = "the value is not UTF-8", "-o k8s and -o docker-build carry any bytes"
+            problems.append(Problem(code=errors.NOT_CARRIABLE, what=what, target=name, hint=hint))
+    if problems:
+        raise DeliveryFailed(problems)
+    return found
+
+
+def _json(texts: Mapping[str, str]) -> str:
+    return json.dumps(texts, indent=2, ensure_ascii=False) + "\n"
+
+
+def _shell(texts: Mapping[str, str]) -> str:
+    return "".join(f"export {name}={quote(text)}\n" for name, text in texts.items())
+
+
+_FORMS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
+    "dotenv": dotenv.format_file,
+    "json": _json,
+    "shell": _shell,
+}
+
+
+def _secret(values: Values) -> str:
+    """Return a Secret as JSON, which kubectl reads as well as YAML; files are keys beside it."""
+    data = {name: base64.b64encode(value).decode() for name, value in values.env}
+    for path, value, _ in values.files:
+        data[path.replace("/", ".")] = base64.b64encode(value).decode()
+    document = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": values.name, "namespace": values.namespace},
+        "type": "Opaque",
+        "data": data,
+    }
+    return json.dumps(document, indent=2)

@@ -1,0 +1,135 @@
+"""`run`: the command gets its values, and is itself in all other respects."""
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from tests.commands.laptop import CANARY, make, run
+
+SVC = ("-f", "svc.yaml", "--env", "dev")
+SHOW = (sys.executable, "-c", "import os, json; print(json.dumps(dict(os.environ)))")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with a service and stores of a laptop."""
+    make(tmp_path)
+    return tmp_path
+
+
+def test_the_command_has_the_values_and_the_environment_of_before(project):
+    """Values of the service are added; nothing of them is said by us."""
+    done = run(project, "run", *SVC, "--", *SHOW, env={"MINE": "1", "LOG_LEVEL": "warn"})
+
+    seen = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert done.stderr == "warning: files are not written without --files DIR: tls.key\n"
+    assert {name: seen[name] for name in ("DATABASE_URL", "PASSWORD", "API_KEY")} == {
+        "DATABASE_URL": "postgres://app:c4n4ry%20p%2Fw%27%24x@db/shop",
+        "PASSWORD": CANARY,
+        "API_KEY": "k-1",
+    }
+    assert (seen["LOG_LEVEL"], seen["MINE"]) == ("debug", "1")
+
+
+def test_preserve_env_keeps_what_is_set(project):
+    """Who sets a variable by hand means it."""
+    done = run(project, "run", *SVC, "--preserve-env", "--", *SHOW, env={"LOG_LEVEL": "warn"})
+
+    assert json.loads(done.stdout)["LOG_LEVEL"] == "warn"
+
+
+def test_only_fetches_what_is_named(project):
+    """A store that nothing named needs is not asked: its file may be broken."""
+    (project / ".secret-injector/dev/secret/shop/db.env").write_text("no dotenv")
+
+    done = run(project, "run", *SVC, "--only", "API_KEY,LOG_LEVEL", "--", *SHOW)
+
+    seen = json.loads(done.stdout)
+    assert (seen["API_KEY"], "PASSWORD" in seen) == ("k-1", False)
+
+
+def test_files_are_written_for_their_owner_alone(project):
+    """Content as stored, mode 0600, in a folder of 0700."""
+    done = run(project, "run", *SVC, "--files", "out", "--", "true")
+
+    key = project / "out/tls.key"
+    assert (done.returncode, done.stderr, key.read_text()) == (0, "", "a\nb")
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert stat.S_IMODE((project / "out").stat().st_mode) == 0o700
+    assert [path.name for path in (project / "out").iterdir()] == ["tls.key"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [
+        (("sh", "-c", "exit 7"), 7),
+        (("sh", "-c", "kill -TERM $$"), -signal.SIGTERM),
+        (("no-such-command",), 127),
+        (("/etc/passwd",), 126),
+    ],
+)
+def test_the_exit_status_is_the_commands_own(project, argv, status):
+    """Statuses and signals pass; 126 and 127 are a shell's."""
+    assert run(project, "run", *SVC, "--", *argv).returncode == status
+
+
+def test_the_command_takes_our_place_and_our_signals(project):
+    """It has our process id; a broken pipe ends it as it would without us."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "injector", "run", *SVC, "--", "sh", "-c", "echo $$; exec yes"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        pid = int(process.stdout.readline())
+        process.stdout.close()
+        status = process.wait(timeout=20)
+
+    assert (pid, status) == (process.pid, -signal.SIGPIPE)
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (("-f", "missing.yaml", "--", "true"), "SI-201 missing.yaml: no such file or directory"),
+        ((*SVC, "--service", "chekout", "--", "true"), 'hint: did you mean "checkout"?'),
+        ((*SVC, "--only", "API_KAY", "--", "true"), 'hint: did you mean "API_KEY"?'),
+        (("-f", "svc.yaml", "--env", "prod", "--", "true"), "no EnvironmentSecrets"),
+        ((*SVC, "--stores", "svc.yaml", "--", "true"), "only ClusterSecretStore objects"),
+        (SVC, "SI-201"),
+    ],
+)
+def test_a_failure_of_ours_is_125_and_says_why(project, argv, line):
+    """The command does not start."""
+    done = run(project, "run", *argv)
+
+    assert (done.returncode, done.stdout) == (125, "")
+    assert line in done.stderr
+
+
+def test_a_store_that_only_pods_can_enter_asks_for_a_definition(project):
+    """Nothing on a laptop has a pod's token."""
+    (project / ".secret-injector/stores.yaml").unlink()
+
+    done = run(project, "run", *SVC, "--", "true")
+
+    assert done.returncode == 125
+    assert "store vault: this store is entered by what a pod has mounted" in done.stderr
+
+
+def test_a_missing_value_keeps_the_command_from_starting(project):
+    """The line names store, path, variable and the keys that are there; no value."""
+    (project / ".secret-injector/dev/secret/shop/db.env").write_text(f'pasword="{CANARY}"\n')
+
+    done = run(project, "run", *SVC, "--", "sh", "-c", "echo started")
+
+    assert (done.returncode, done.stdout) == (125, "")
+    assert "vault secret/shop/db#password for DATABASE_URL" in done.stderr
+    assert "c4n4ry" not in done.stderr
