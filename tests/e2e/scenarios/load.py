@@ -11,7 +11,7 @@ from typing import Self
 from tests.e2e.testbed.api import ApiError
 from tests.e2e.testbed.cluster import Object
 
-_WORKERS = 24
+_WORKERS = 64
 
 Create = Callable[[int], Object]
 """Creates the pod of a number and returns it as the API server answered."""

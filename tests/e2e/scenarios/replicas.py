@@ -57,8 +57,23 @@ class Replicas:
 
     def kill(self, *names: str) -> None:
         """Kill the processes of pods, without any warning to them; see `wait_restarted`."""
-        pids = [self._cluster.container_pid(name, "webhook", self._namespace) for name in names]
-        self._cluster.space.run("kill", "-9", *map(str, pids))
+        self._signal("KILL", *names)
+
+    def freeze(self, name: str) -> None:
+        """Stop the process of a pod in its tracks: connections open, and nothing is answered."""
+        self._signal("STOP", name)
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen process go on."""
+        self._signal("CONT", name)
+
+    def wait_unready(self, name: str) -> None:
+        """Wait until the kubelet has found a pod not ready."""
+        self._cluster.wait(
+            *("Pod", name, self._namespace),
+            until_true=lambda pod: not pod["status"]["containerStatuses"][0]["ready"],
+            what="being not ready",
+        )
 
     def wait_restarted(self, before: dict[str, int]) -> None:
         """Wait until each of these pods has been started more often than *before*, and is ready."""
@@ -95,6 +110,10 @@ class Replicas:
         return self._cluster.api.request("GET", f"{pod}/proxy/metrics", accept="*/*").body.decode()
 
     # --- inside ----------------------------------------------------------------------------
+
+    def _signal(self, signal: str, *names: str) -> None:
+        pids = [self._cluster.container_pid(name, "webhook", self._namespace) for name in names]
+        self._cluster.space.run("kill", f"-{signal}", *map(str, pids))
 
     def _get(self) -> Object:
         return self._cluster.get("deployments.apps", self._deployment, self._namespace)
