@@ -103,7 +103,8 @@ def test_a_second_decision_changes_nothing(pod):
 
 
 def _defaulted(pod):
-    """What the API server fills in, and its ServiceAccount plugin."""
+    """What the API server leaves out and fills in, and its ServiceAccount plugin."""
+    _drop_empty_lists(pod)
     spec = pod["spec"]
     spec["serviceAccountName"] = spec["serviceAccount"] = "default"
     spec.setdefault("securityContext", {})
@@ -116,6 +117,15 @@ def _defaulted(pod):
         if path not in [m["mountPath"] for m in container.get("volumeMounts", [])]:
             mount = {"name": "kube-api-access-x7k2p", "mountPath": path, "readOnly": True}
             container.setdefault("volumeMounts", []).append(mount)
+
+
+def _drop_empty_lists(value):
+    for part in value.values() if isinstance(value, dict) else value:
+        if isinstance(part, dict | list):
+            _drop_empty_lists(part)
+    if isinstance(value, dict):
+        for name in [name for name, part in value.items() if part == []]:
+            del value[name]
 
 
 def _mesh(pod):

@@ -63,8 +63,11 @@ def covers(there: object, wanted: object) -> bool:
     """Say whether everything wanted is there: other webhooks and defaults may have added more.
 
     Lists of named entries are compared by name, other lists must be equal. Images are equal when
-    their digests are: a mirror may have changed the registry.
+    their digests are: a mirror may have changed the registry. The API server leaves out a list
+    that is empty, such as the env of a container that held references alone.
     """
+    if wanted == []:
+        return not there or _are_named(there)
     if isinstance(wanted, Mapping):
         return isinstance(there, Mapping) and all(
             _is_kept(name, there.get(name), value) for name, value in wanted.items()
@@ -72,12 +75,18 @@ def covers(there: object, wanted: object) -> bool:
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         if not isinstance(there, Sequence) or isinstance(there, str):
             return False
-        if wanted and all(isinstance(entry, Mapping) and ("name" in entry) for entry in wanted):
+        if _are_named(wanted):
             return all(_covers_entry(there, entry) for entry in wanted)
         return len(there) == len(wanted) and all(
             covers(a, b) for a, b in zip(there, wanted, strict=True)
         )
     return there == wanted
+
+
+def _are_named(entries: object) -> bool:
+    return isinstance(entries, Sequence) and all(
+        isinstance(entry, Mapping) and "name" in entry for entry in entries
+    )
 
 
 def _covers_entry(there: Sequence[Any], wanted: Mapping[str, Any]) -> bool:
