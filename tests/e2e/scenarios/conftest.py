@@ -51,7 +51,8 @@ def lasting_tenant(system: System, request: pytest.FixtureRequest) -> Iterator[T
     system.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     system.cluster.wait("ServiceAccount", "default", name, until_true=bool, what="existence")
     yield system.tenant(name)
-    system.cluster.delete("Namespace", name)
+    path = system.cluster.api.resource("Namespace").path(None, name)
+    system.cluster.api.request("DELETE", path)
 
 
 @pytest.fixture
