@@ -288,7 +288,8 @@ CHANGES = {
     "mount": lambda pod: pod["spec"]["containers"][0].update(
         volumeMounts=[{"name": "v", "mountPath": "/run"}]
     ),
-    "user": lambda pod: pod["spec"].update(securityContext={"runAsUser": 7}),
+    "user": lambda pod: pod["spec"]["containers"][0].update(securityContext={"runAsUser": 7}),
+    "labels that a policy matches": lambda pod: pod["metadata"].update(labels={"strict": "yes"}),
     "groups": lambda pod: pod["spec"].update(securityContext={"supplementalGroups": [65532]}),
     "volumes": lambda pod: pod["spec"].update(volumes=[{"name": "v", "emptyDir": {}}]),
     "init": lambda pod: pod["spec"].update(initContainers=[{"name": "i", "image": "i"}]),
@@ -308,10 +309,12 @@ def test_what_a_decision_depends_on_is_not_mixed_up_by_remembering(name):
     pod = asking.pod({"env": 'A: "#{vault:secret/a#x}"'})
     changed = copy.deepcopy(pod)
     CHANGES[name](changed)
-    catalog = Catalog.of(CLUSTER)
+    match = {"podSelector": {"matchLabels": {"strict": "yes"}}}
+    objects = (*CLUSTER, asking.policy(match=match, rules={"env": "forbidden"}))
+    catalog = Catalog.of(objects)
 
     first = asking.outcome(pod, catalog=catalog)
     second = asking.outcome(changed, catalog=catalog)
 
-    assert second == asking.outcome(changed, *CLUSTER)
+    assert second == asking.outcome(changed, *objects)
     assert second != first
