@@ -161,7 +161,10 @@ def _problems(p: Plan, wanted: ContainerPlan, container: Rendered) -> list[Probl
 
     def report(code: Code, what: str, target: str) -> None:
         origin = origins.get(target, "")
-        found.append(Problem(code=code, what=what, target=target + where, origin=origin))
+        # The advice of the code names the launcher, which has just said no.
+        is_last_way = code is errors.NOT_CARRIABLE and wanted.env_mode == plan.LAUNCHER
+        hint = "put the value into a file" if is_last_way else ""
+        found.append(Problem(code=code, what=what, target=target + where, origin=origin, hint=hint))
 
     if not _CONTAINER.fullmatch(container.name):
         report(errors.NAME, "the container's name is not one", "all")

@@ -46,7 +46,12 @@ def variables(store, names):
 def refusal(name, container, what):
     """Return the lines of the termination message about one variable."""
     place = f"for {name} in {container} (annotation secret-injector.io/env.{container})"
-    return f"SI-602 {place}: the {what}", "       hint: use a file, or env-mode launcher"
+    way = (
+        "put the value into a file"
+        if container == "launched"
+        else "use a file, or env-mode launcher"
+    )
+    return f"SI-602 {place}: the {what}", f"       hint: {way}"
 
 
 def upper(values):
