@@ -62,6 +62,16 @@ FOR_PEOPLE: tuple[Command, ...] = (
         summary="write a service's values as dotenv, JSON, Secret or shell",
     ),
     Command(
+        name="secret",
+        target="injector.commands.secret:main",
+        summary="look at and change secrets in a store",
+    ),
+    Command(
+        name="doctor",
+        target="injector.commands.doctor:main",
+        summary="find out which step of reaching a store fails, and why",
+    ),
+    Command(
         name="mutate",
         target="webhook.commands.mutate:main",
         summary="show what the webhook would make of manifests",

@@ -54,14 +54,7 @@ def decrypt(data: bytes, identity: str) -> LocalSecrets:
     `identity` is the text of an age identity file: keys and comments.
     """
     _check_header(data)
-    try:
-        keys = [pyrage.x25519.Identity.from_str(key) for key in _KEY.findall(identity)]
-    except pyrage.IdentityError:
-        keys = []
-    if not keys:
-        what = "the identity holds no age key"
-        hint = "age-keygen makes one; its line starts with AGE-SECRET-KEY-1"
-        raise LocalFileError(errors.UNAUTHENTICATED, what, hint)
+    keys = _keys(identity)
     try:
         return decode(pyrage.decrypt(data, keys))
     except pyrage.DecryptError as error:
@@ -71,6 +64,17 @@ def decrypt(data: bytes, identity: str) -> LocalSecrets:
             raise LocalFileError(errors.UNAUTHENTICATED, what, hint) from None
         what = "the file is damaged or cut off"
         raise LocalFileError(errors.CONTENT, what, "restore it from its last good copy") from None
+
+
+def recipients(identity: str) -> list[str]:
+    """Return the public keys of an age identity file; raises LocalFileError."""
+    return [str(key.to_public()) for key in _keys(identity)]
+
+
+def reader_count(data: bytes) -> int:
+    """Return for how many public keys an age file is encrypted: its X25519 stanzas."""
+    _check_header(data)
+    return _header(data).partition(b"\n---")[0].count(b"\n-> X25519 ")
 
 
 def encrypt(secrets: LocalSecrets, recipients: Iterable[str]) -> bytes:
@@ -115,21 +119,39 @@ def rewrite(
         os.close(lock)
 
 
+def _keys(identity: str) -> list[pyrage.x25519.Identity]:
+    try:
+        keys = [pyrage.x25519.Identity.from_str(key) for key in _KEY.findall(identity)]
+    except pyrage.IdentityError:
+        keys = []
+    if not keys:
+        what = "the identity holds no age key"
+        hint = "age-keygen makes one; its line starts with AGE-SECRET-KEY-1"
+        raise LocalFileError(errors.UNAUTHENTICATED, what, hint)
+    return keys
+
+
 def _check_header(data: bytes) -> None:
     """Refuse what is no age file, and files that a passphrase opens (age-encryption.org/v1)."""
     if len(data) > MAX_FILE_BYTES:
         what = f"the file takes {len(data)} bytes, the limit is {MAX_FILE_BYTES}"
         raise LocalFileError(errors.BODY, what)
-    head = data[:4096]
-    if head.lstrip().startswith(_ARMOUR):
-        lines = head.split(_ARMOUR, 1)[1].split()
-        try:
-            head = base64.b64decode(b"".join(line for line in lines if len(line) == 64))
-        except binascii.Error:
-            head = b""
+    head = _header(data)
     if not head.startswith(_HEADER):
         what = "the file is not encrypted by age, or damaged at its beginning"
         raise LocalFileError(errors.CONTENT, what, "secret-injector secret set makes such a file")
     if head.startswith(_HEADER + b"-> scrypt "):
         what = "the file is encrypted with a passphrase, and nobody is there to type it"
         raise LocalFileError(errors.CONTENT, what, "encrypt it for a recipient: age -r age1...")
+
+
+def _header(data: bytes) -> bytes:
+    """Return the beginning of the file without its armour, at least its header of a few readers."""
+    head = data[:65536]
+    if not head.lstrip().startswith(_ARMOUR):
+        return head
+    lines = head.split(_ARMOUR, 1)[1].split()
+    try:
+        return base64.b64decode(b"".join(line for line in lines if len(line) == 64))
+    except binascii.Error:
+        return b""

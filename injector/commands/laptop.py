@@ -66,7 +66,11 @@ def values(wanted: Wanted) -> Values:
     ]
     return Values(
         name=name,
-        namespace=p.namespace, env=of_container.env, files=of_container.files, origins=tuple(origins))
+        namespace=p.namespace,
+        env=of_container.env,
+        files=of_container.files,
+        origins=tuple(origins),
+    )
 
 
 def write_files(folder: Path, files: Sequence[tuple[str, bytes, int | None]]) -> None:

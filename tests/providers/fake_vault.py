@@ -25,6 +25,8 @@ class FakeVault(ThreadingHTTPServer):
         """(mount, role or role id, credential) → the policies of the token."""
         self.tokens, self.wrapped = {}, {}
         """Token → prefixes it may read; wrapping token → token."""
+        self.before_writes = []
+        """What happens just before a write is looked at: somebody else's, for example."""
         self.namespace = None
         self.leases = 0
         self.lock = threading.Lock()
@@ -59,6 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
             if inner is None or body.get("token"):
                 return self._error(400, "wrapping token is not valid or does not exist")
             return self._json({"auth": {"client_token": inner}})
+        if path.startswith("/v1/kv/data/"):
+            return self._write(path.removeprefix("/v1/kv/data/"), body)
         mount = path.removeprefix("/v1/auth/").removesuffix("/login")
         who = (mount, body.get("role", body.get("role_id")), body.get("jwt", body.get("secret_id")))
         if who not in vault.logins:
@@ -71,6 +75,53 @@ class _Handler(BaseHTTPRequestHandler):
         vault.tokens[token] = vault.logins[who]
         return self._json({"auth": {"client_token": token, "lease_duration": 3600}})
 
+    def do_DELETE(self):
+        name = urllib.parse.unquote(self.path).removeprefix("/v1/kv/metadata/")
+        if self.server.tokens.get(self.headers.get("x-vault-token")) is None:
+            return self._error(403, "permission denied")
+        self.server.v2.pop(name, None)
+        self.send_response(204)
+        self.end_headers()
+        return None
+
+    def _write(self, name, body):
+        allowed = self.server.tokens.get(self.headers.get("x-vault-token")) or ()
+        if not any(f"kv/{name}".startswith(prefix) for prefix in allowed):
+            return self._error(403, "1 error occurred:\n\t* permission denied\n\n")
+        for happen in self.server.before_writes:
+            happen(name)
+        number = len(self.server.v2.get(name, ()))
+        if body["options"].get("cas", number) != number:
+            text = "check-and-set parameter did not match the current version"
+            return self._error(400, text)
+        self.server.put(name, body["data"])
+        return self._json({"data": {"version": number + 1}})
+
+    def _about(self, path, query):
+        if path == "sys/internal/ui/mounts":
+            mounts = {
+                m: {"type": kind, "options": {"version": version} if version else None}
+                for m, (kind, version) in self.server.mounts.items()
+            }
+            return self._json({"data": {"secret": mounts, "auth": {}}})
+        name = path.removeprefix("kv/metadata").removeprefix("/")
+        if "list" in query:  # the server adds the slash that a folder has
+            name += "/" if name and not name.endswith("/") else ""
+            found = [n.removeprefix(name) for n in self.server.v2 if n.startswith(name)]
+            keys = sorted({n.partition("/")[0] + ("/" if "/" in n else "") for n in found})
+            return self._json({"data": {"keys": keys}}) if keys else self._error(404)
+        if name not in self.server.v2:
+            return self._error(404)
+        versions = {
+            str(i): {
+                "created_time": "2026-01-01T00:00:00Z",
+                "deletion_time": v["deleted"],
+                "destroyed": v["destroyed"],
+            }
+            for i, v in enumerate(self.server.v2[name], 1)
+        }
+        return self._json({"data": {"versions": versions}})
+
     def do_GET(self):
         vault = self.server
         raw, _, query = self.path.partition("?")
@@ -80,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(403, "permission denied")
         if path == "auth/token/lookup-self":
             return self._json({"data": {"ttl": 1}})
+        if path == "sys/internal/ui/mounts" or path.startswith("kv/metadata"):
+            return self._about(path, query)
         if path.startswith("sys/internal/ui/mounts/"):
             return self._mount(path.removeprefix("sys/internal/ui/mounts/"), allowed)
         mount = next((m for m in vault.mounts if path.startswith(m)), "")

@@ -12,10 +12,14 @@ from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource
 
 
 class Local(Record):
-    """An age file (ConfigMap, or a path on a laptop) and its identity (Secret, or a path)."""
+    """An age file (ConfigMap, or a path on a laptop) and its identity (Secret, or a path).
+
+    `recipients` are the other readers that a file is written for: laptops only.
+    """
 
     file: SecretSource | ConfigMapSource | LocalFile
     identity: SecretSource | ConfigMapSource | LocalFile
+    recipients: tuple[str, ...] = ()
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
         """Return the file and the key to mount."""
@@ -39,5 +43,8 @@ def parse(fields: Fields, *, in_cluster: bool) -> Local:
     identity = source.take(fields, "identity", in_cluster=in_cluster)
     if isinstance(identity, ConfigMapSource):
         fields.problem("identity", "must come from a Secret: a ConfigMap is no place for a key")
+    recipients: tuple[str, ...] = ()
+    if not in_cluster:
+        recipients = fields.texts("recipients", pattern=r"age1[0-9a-z]{58}", form="an age1... key")
     fields.finish()
-    return Local(file=file or nowhere, identity=identity or nowhere)
+    return Local(file=file or nowhere, identity=identity or nowhere, recipients=recipients)

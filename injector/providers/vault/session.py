@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from hvac.adapters import JSONAdapter
@@ -24,7 +25,7 @@ from injector.core.secret import Failure, Json, Lease, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.vault import Vault
 from injector.deadline import Deadline
-from injector.http_session import MAX_CONNECTIONS, HttpSession
+from injector.http_session import MAX_CONNECTIONS, Answer, HttpSession
 from injector.providers import Access
 from injector.providers.vault import answers, login
 from injector.providers.vault.answers import below
@@ -111,7 +112,7 @@ class VaultSession:
 
     def _one(self, read: Read) -> Secret | Failure:
         try:
-            mount = self._mount_of(read.path)
+            mount = self.mount_of(read.path)
             return self._read(mount, read)
         except Unanswered as unanswered:
             return replace(unanswered.failure, identity=self.identity)
@@ -149,7 +150,27 @@ class VaultSession:
             raise Unanswered(Failure(code=errors.CONTENT, what="the answer holds no data"))
         return Secret(data, version=_text(below(answer, "data", "metadata", "version")))
 
-    def _mount_of(self, path: str) -> Mount:
+    @property
+    def deadline(self) -> Deadline:
+        """When everything that is asked must be answered."""
+        return self._http.deadline
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        judge: Callable[[Answer], Failure] = answers.judge,
+        **content: Any,
+    ) -> Any:
+        """Return the parsed answer to one request below /v1/, for a writer; raises Unanswered."""
+        self._http.judge = judge
+        try:
+            return self._adapter.request(method, f"/v1/{path}", **content)
+        finally:
+            self._http.judge = answers.judge
+
+    def mount_of(self, path: str) -> Mount:
         """Return the mount that the path lies in; asks the server when it is a new one."""
         with self._lock:
             for mount in self._mounts:

@@ -1,0 +1,271 @@
+"""`secret-injector secret`: look at and change what a store keeps."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import click
+
+from injector.commands import secret_apply, secret_input, stores_here
+from injector.commands.calling import call, is_interactive, refused, table, tell
+from injector.core import errors, generate
+from injector.core.errors import FetchFailed, Problem
+from injector.writers import Data
+
+REFERENCES = "webhook.commands.references:to_secret"
+EXAMPLES = """\b
+Examples:
+  secret-injector secret set shop/db user password        # asks for each value
+  pass show db | secret-injector secret set shop/db password
+  secret-injector secret set shop/tls key=@tls.key cert=@tls.crt
+  secret-injector secret get shop/db password --reveal
+  secret-injector secret rotate shop/db password --rule alnum:32
+  secret-injector secret rollback shop/db --to 3
+  secret-injector secret apply -f secrets.yaml --dry-run
+"""
+
+_output = click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+
+
+@click.group("secret", epilog=EXAMPLES)
+def _group() -> None:
+    """Look at and change secrets in a store of kind local or vault."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    return call(_group, argv or ["--help"], "secret")
+
+
+@_group.command("set")
+@stores_here.options
+@click.argument("name")
+@click.argument("items", nargs=-1, metavar="KEY|KEY=@FILE...")
+@click.option("--data", multiple=True, metavar="KEY=VALUE", help="Shows the value in the history.")
+@click.option("--replace", is_flag=True, help="Drop keys that are not named.")
+def _set(
+    name: str,
+    items: tuple[str, ...],
+    data: tuple[str, ...],
+    *,
+    replace: bool,
+    store: str | None,
+    stores_file: str | None,
+) -> int:
+    """Set keys of a secret; the other keys stay."""
+    new = secret_input.values(items, data)
+    with stores_here.entered(store, stores_file) as writer:
+        version = writer.change(name, lambda old: new if replace else {**(old or {}), **new})
+    _tell_version(name, version)
+    return errors.OK
+
+
+@_group.command("get")
+@stores_here.options
+@click.argument("name")
+@click.argument("key", required=False)
+@click.option("--version", metavar="V")
+@click.option("--reveal", is_flag=True, help="Show the values.")
+@_output
+def _get(
+    name: str,
+    key: str | None,
+    version: str | None,
+    *,
+    reveal: bool,
+    output: str,
+    store: str | None,
+    stores_file: str | None,
+) -> int:
+    """Show the keys of a secret; with KEY and --reveal the value alone, byte for byte."""
+    with stores_here.entered(store, stores_file) as writer:
+        found = _there(writer.read(name, version), name, writer.names)
+    if key is not None:
+        found = {key: _picked(found, name, key)}
+        if reveal and output == "table":
+            value = found[key]
+            sys.stdout.buffer.write(value.encode() if isinstance(value, str) else value)
+            return errors.OK
+    if output == "json":
+        shown = {each: _json(value) if reveal else "***" for each, value in found.items()}
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return errors.OK
+    rows = [("KEY", "BYTES", "VALUE")]
+    for each, value in sorted(found.items()):
+        text = value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")
+        size = len(value.encode() if isinstance(value, str) else value)
+        rows.append((each, str(size), errors.printable(text) if reveal else "***"))
+    click.echo(table(rows, width=100 if not reveal else 1 << 21))
+    return errors.OK
+
+
+@_group.command("list")
+@stores_here.options
+@click.argument("prefix", default="")
+@_output
+def _list(prefix: str, output: str, store: str | None, stores_file: str | None) -> int:
+    """List the names of secrets, or of those that begin with PREFIX."""
+    with stores_here.entered(store, stores_file) as writer:
+        names = [name for name in writer.names() if name.startswith(prefix)]
+    if output == "json":
+        click.echo(json.dumps(names, indent=2, ensure_ascii=False))
+    elif names:
+        click.echo("\n".join(errors.printable(name) for name in names))
+    return errors.OK
+
+
+@_group.command("delete")
+@stores_here.options
+@click.argument("name")
+@click.argument("key", required=False)
+@click.option(
+    "-f",
+    "--filename",
+    "filenames",
+    multiple=True,
+    metavar="FILE|DIR",
+    help="Services and workloads that must not refer to it.",
+)
+@click.option("--force", is_flag=True, help="Delete it whoever refers to it, and do not ask.")
+def _delete(
+    name: str,
+    key: str | None,
+    filenames: tuple[str, ...],
+    *,
+    force: bool,
+    store: str | None,
+    stores_file: str | None,
+) -> int:
+    """Delete a secret with all its versions, or one key of it in a new version."""
+    what = f"{name} {key}" if key else name
+    with stores_here.entered(store, stores_file) as writer:
+        found = _there(writer.read(name), name, writer.names)
+        if key is not None:
+            _picked(found, name, key)
+        if not force:
+            _refuse_used(filenames, store, name, key)
+            if not filenames and not is_interactive():
+                hint = "-f DIR has the references checked, --force leaves it at that"
+                raise refused(f"nobody is there to confirm that {what} goes", hint=hint)
+            if not filenames:
+                click.confirm(f"delete {what}?", abort=True, err=True)
+        writer.change(name, _without(key))
+    tell(f"{what} is deleted")
+    return errors.OK
+
+
+@_group.command("history")
+@stores_here.options
+@click.argument("name")
+@_output
+def _history(name: str, output: str, store: str | None, stores_file: str | None) -> int:
+    """List the versions of a secret, the newest last."""
+    with stores_here.entered(store, stores_file) as writer:
+        found = writer.history(name)
+        if not found:
+            _there(None, name, writer.names)
+    if output == "json":
+        listed = [
+            {"version": p.version, "created": p.created, "state": p.state, "keys": list(p.keys)}
+            for p in found
+        ]
+        click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
+    else:
+        rows = [("VERSION", "CREATED", "STATE", "KEYS")]
+        rows += [(p.version, p.created, p.state, ", ".join(p.keys)) for p in found]
+        click.echo(table(rows))
+    return errors.OK
+
+
+@_group.command("rollback")
+@stores_here.options
+@click.argument("name")
+@click.option("--to", "version", required=True, metavar="V", help="The version to go back to.")
+def _rollback(name: str, version: str, store: str | None, stores_file: str | None) -> int:
+    """Write what an older version held as a new version."""
+    with stores_here.entered(store, stores_file) as writer:
+        old = writer.read(name, version)
+        if old is None:
+            there = ", ".join(p.version for p in writer.history(name)) or "none"
+            problem = Problem(
+                code=errors.MISSING, what=f"no version {version}; there are: {there}", source=name
+            )
+            raise FetchFailed([problem])
+        new = writer.change(name, lambda _: old)
+    _tell_version(name, new)
+    return errors.OK
+
+
+@_group.command("rotate")
+@stores_here.options
+@click.argument("name")
+@click.argument("keys", nargs=-1, required=True)
+@click.option("--rule", default="alnum:32", show_default=True, help=generate.FORM + ".")
+def _rotate(
+    name: str, keys: tuple[str, ...], rule: str, store: str | None, stores_file: str | None
+) -> int:
+    """Give keys of a secret new random values; they are not shown."""
+    if not generate.is_rule(rule):
+        raise refused(f'"{rule}" is no rule', source="--rule", hint=generate.FORM)
+    new = {key: generate.generate(rule, random_bytes=os.urandom) for key in keys}
+    with stores_here.entered(store, stores_file) as writer:
+        version = writer.change(name, lambda old: {**(old or {}), **new})
+    _tell_version(name, version)
+    return errors.OK
+
+
+_group.add_command(secret_apply.command)
+
+
+def _there(found: Data | None, name: str, names: Callable[[], Sequence[str]]) -> Data:
+    """Return what is found; raises FetchFailed with the nearest name when nothing is."""
+    if found is not None:
+        return found
+    hint = errors.did_you_mean(name, names())
+    problem = Problem(code=errors.MISSING, what="no such secret", source=name, hint=hint)
+    raise FetchFailed([problem])
+
+
+def _picked(found: Data, name: str, key: str) -> str | bytes:
+    if key in found:
+        return found[key]
+    what = f"no such key; keys there: {', '.join(sorted(found)) or 'none'}"
+    hint = errors.did_you_mean(key, found)
+    raise FetchFailed([Problem(code=errors.MISSING, what=what, source=f"{name}#{key}", hint=hint)])
+
+
+def _without(key: str | None) -> Callable[[Data | None], Data | None]:
+    def change(old: Data | None) -> Data | None:
+        kept = {each: value for each, value in (old or {}).items() if each != key}
+        return kept if key is not None and kept else None
+
+    return change
+
+
+def _refuse_used(filenames: Sequence[str], store: str | None, name: str, key: str | None) -> None:
+    """Raise Refused with everything in the files that refers to the secret."""
+    if not filenames:
+        return
+    module, _, function = REFERENCES.partition(":")
+    users = getattr(importlib.import_module(module), function)(filenames, store, name, key)
+    if users:
+        what = f"it is still referred to by {'; '.join(users)}"
+        source = f"{name}#{key}" if key else name
+        raise errors.Refused([Problem(code=errors.IN_USE, what=what, source=source)])
+
+
+def _json(value: str | bytes) -> object:
+    if isinstance(value, str):
+        return value
+    return {"base64": base64.b64encode(value).decode()}
+
+
+def _tell_version(name: str, version: str) -> None:
+    tell(f"{name} is at version {version}" if version else f"{name} is written")

@@ -1,0 +1,92 @@
+"""The contract of a writer: what `secret set` and its neighbours ask of a store.
+
+A writer is one module with one function `open_writer(store, access) -> Writer`. Pods never load
+one: they have no right to change anything, and the webhook gives them no command that would.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from injector.core import errors
+from injector.core.errors import FetchFailed, Problem
+from injector.core.record import Record
+from injector.core.secret import Failure, LoginFailed
+from injector.core.stores import Store
+from injector.providers import Access
+
+Data = Mapping[str, str | bytes]
+"""A secret's keys and values; bytes are a value that is no UTF-8 text."""
+
+Change = Callable[[Data | None], Data | None]
+"""From what a secret holds (None: there is none) to what it shall hold (None: it goes)."""
+
+
+class Past(Record):
+    """One version, without its values; `created` is as the store writes it."""
+
+    version: str
+    created: str
+    state: str
+    keys: tuple[str, ...]
+
+
+class Writer(Protocol):
+    """A store, entered to change it. All methods raise FetchFailed for what the store refuses."""
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all secrets that we may list, sorted."""
+
+    def read(self, name: str, version: str | None = None) -> Data | None:
+        """Return what a secret holds; None when it, or the version, is not there."""
+
+    def history(self, name: str) -> Sequence[Past]:
+        """Return the versions, oldest first; empty when there is no such secret."""
+
+    def change(self, name: str, change: Change) -> str:
+        """Change a secret in one step and return its new version, empty when it is gone.
+
+        Nobody else's change in between is lost: the change is computed again from theirs. A change
+        that returns what it was given writes nothing.
+        """
+
+    def close(self) -> None:
+        """Leave; called once."""
+
+
+_MODULES = {
+    "vault": "injector.providers.vault.writer",
+    "local": "injector.writers.local",
+}
+KINDS = tuple(_MODULES)
+
+
+def open_writer(store: Store, access: Access) -> Writer:
+    """Return an open writer; raises FetchFailed when the store cannot be entered or changed."""
+    if store.provider not in _MODULES:
+        what = f"a store of kind {store.provider} cannot be changed from here"
+        hint = f"these can: {', '.join(KINDS)}"
+        problem = Problem(
+            code=errors.NOT_SUPPORTED, what=what, source=f"store {store.name}", hint=hint
+        )
+        raise FetchFailed([problem])
+    module = importlib.import_module(_MODULES[store.provider])
+    try:
+        writer: Writer = module.open_writer(store, access)
+    except LoginFailed as failed:
+        raise refused(failed.failure, f"store {store.name}") from None
+    return writer
+
+
+def refused(failure: Failure, source: str) -> FetchFailed:
+    """Return the error for what a store would not do."""
+    problem = Problem(
+        code=failure.code,
+        what=failure.what,
+        source=source,
+        hint=failure.hint,
+        identity=failure.identity,
+    )
+    return FetchFailed([problem])
