@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from injector.core.plan import LAUNCHER, Rule
 from tests import asking
 from webhook.core import decide
@@ -54,3 +56,12 @@ def test_an_environment_names_the_namespace_of_a_host():
 
     assert asking.codes(here) == ["SI-101"]
     assert _plan({"A": "#{$/THERE}"}, environment).values[0].parts == ("db.data.svc:5432",)
+
+
+@pytest.mark.parametrize("host", ["#{$/DB_HOST}", "db/evil", "db:x", "a@b", "::1", "db:5432:1"])
+def test_a_presets_host_is_a_host_and_no_expression(host):
+    """It becomes part of a URL as it is: what could be read otherwise is refused."""
+    preset = {"type": "postgres", "source": "k8s:db", "host": host, "database": "app"}
+    app = asking.service("shop", "app", presets=[preset])
+
+    assert asking.codes(asking.outcome(asking.pod({"service": "app"}), app)) == ["SI-119"]

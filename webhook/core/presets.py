@@ -10,6 +10,8 @@ A preset writes ordinary keys, as one would by hand; nothing later knows of it.
 
 from __future__ import annotations
 
+import re
+
 from injector.core import errors, grammar, reference
 from injector.core.errors import Problem
 from injector.core.fields import Fields
@@ -19,6 +21,7 @@ from webhook.core.definitions import KeyDef
 
 TYPES = ("postgres", "registry")
 POSTGRES_PORT = 5432
+_HOST = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?")
 
 
 def take(fields: Fields, reader: Reader) -> tuple[KeyDef, ...]:
@@ -137,10 +140,12 @@ def _address(fields: Fields, text: str) -> tuple[Value, str]:
         if isinstance(found, ServiceAddress):
             bare = ServiceAddress(service=found.service, namespace=found.namespace, port=None)
             return (Expression(reference=bare),), str(found.port or POSTGRES_PORT)
-    host, _, port = text.partition(":")
-    if port and not (port.isascii() and port.isdigit()):
-        fields.problem("host", "has a port that is no number")
-    return ((host,) if host else ()), port or str(POSTGRES_PORT)
+    plain = _HOST.fullmatch(text)
+    if plain is None:
+        if text:
+            fields.problem("host", "must be a host, host:port, or @service:port")
+        return (), str(POSTGRES_PORT)
+    return (plain["host"],), plain["port"] or str(POSTGRES_PORT)
 
 
 def _pick(source: StoreRead, field: str) -> Expression:
