@@ -118,12 +118,13 @@ class Cluster:
     def replace(self, resource: Resource, objects: Iterable[Any]) -> None:
         """Make these the only objects of the kind; unchanged ones are not parsed again."""
         known = self._versions.get(resource.kind, {})
-        catalog, versions = self.catalog, dict[Key, str]()
+        versions, changed = dict[Key, str](), []
         for raw in map(_raw, objects):
             key, version = _identity(raw)
             versions[key] = version
             if not version or known.get(key) != version:
-                catalog = self._with(catalog, resource.kind, raw)
+                changed.append(raw)
+        catalog = self._with_all(self.catalog, resource.kind, changed)
         for namespace, name in known.keys() - versions.keys():
             catalog = catalog.without_object(resource.kind, namespace, name)
         self._versions[resource.kind] = versions
@@ -141,6 +142,14 @@ class Cluster:
         key, _ = _identity(_raw(item))
         self.catalog = self.catalog.without_object(resource.kind, *key)
         self._versions.get(resource.kind, {}).pop(key, None)
+
+    def _with_all(self, catalog: Catalog, kind: str, changed: list[dict[str, Any]]) -> Catalog:
+        try:
+            return catalog.with_objects((kind, raw) for raw in changed)
+        except Exception:  # noqa: BLE001  # one of them is at fault: the others shall be there
+            for raw in changed:
+                catalog = self._with(catalog, kind, raw)
+            return catalog
 
     def _with(self, catalog: Catalog, kind: str, raw: dict[str, Any]) -> Catalog:
         """Return the catalog with the object.

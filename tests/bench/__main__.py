@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.figure import Figure
 
-BENCHES = ("admission", "fetch", "launcher")
+BENCHES = ("admission", "fetch", "launcher", "resolution")
 RESULTS = Path("build/bench.json")
 
 

@@ -328,14 +328,15 @@ async def test_an_object_that_breaks_the_catalog_is_left_out_alone(monkeypatch):
     from webhook.core.catalog import Catalog
 
     faults = []
-    honest = Catalog.with_object
+    honest = Catalog.with_objects
 
-    def trips(self, kind, raw):
-        if raw["metadata"]["name"] == "odd":
+    def trips(self, objects):
+        objects = list(objects)
+        if any(raw["metadata"]["name"] == "odd" for _, raw in objects):
             raise ZeroDivisionError
-        return honest(self, kind, raw)
+        return honest(self, objects)
 
-    monkeypatch.setattr(Catalog, "with_object", trips)
+    monkeypatch.setattr(Catalog, "with_objects", trips)
 
     async def prepare(server):
         await server.put(STORES, "odd", spec=SPEC)

@@ -81,31 +81,28 @@ class Catalog:
     @classmethod
     def of(cls, objects: Iterable[dict[str, Any]]) -> Catalog:
         """Return the catalog of the objects; kinds it does not know are passed over."""
-        catalog = cls()
-        for raw in objects:
-            catalog = catalog.with_object(str(raw.get("kind", "")), raw)
-        return catalog
+        return cls().with_objects((str(raw.get("kind", "")), raw) for raw in objects)
 
     def with_object(self, kind: str, raw: dict[str, Any]) -> Catalog:
         """Return the catalog with the object added or replaced; itself if nothing changes."""
-        metadata = raw.get("metadata") or {}
-        namespace, name = str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
-        match kind:
-            case "ClusterSecretStore":
-                return self._put("stores", name, _store(name, raw))
-            case "ServiceSecrets":
-                return self._put("services", (namespace or "default", name), resources.service(raw))
-            case "EnvironmentSecrets":
-                return self._put("environments", name, resources.environment(raw))
-            case "ClusterInjectionPolicy":
-                return self._put("policies", name, resources.policy(raw))
-            case "Namespace":
-                labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": name}
-                return self._put("namespaces", name, labels)
-            case "Node":
-                return self._put_node(name, raw)
-            case _:
-                return self
+        return self.with_objects([(kind, raw)])
+
+    def with_objects(self, objects: Iterable[tuple[str, dict[str, Any]]]) -> Catalog:
+        """Return the catalog with objects, each with its kind, added or replaced in one step."""
+        parts: dict[str, Any] = {}
+        for kind, raw in objects:
+            found = _entry(kind, raw)
+            if found is None:
+                continue
+            part, key, entry = found
+            known = parts.get(part, getattr(self, part))
+            if known.get(key) != entry:
+                # Copied once for all objects: a list of ten thousand would be as many copies.
+                entries = parts.setdefault(part, dict(known))
+                entries[key] = entry
+                if entry is None:
+                    del entries[key]
+        return replace(self, **parts, memo={}, decisions=Memo()) if parts else self
 
     def without_object(self, kind: str, namespace: str, name: str) -> Catalog:
         """Return the catalog without the object."""
@@ -149,19 +146,39 @@ class Catalog:
         self.memo["environments", namespace] = found
         return found
 
-    def _put(self, part: str, key: object, entry: object) -> Catalog:
-        entries: Mapping[object, object] = getattr(self, part)
-        if entries.get(key) == entry:
-            return self
-        changed: dict[str, Any] = {part: {**entries, key: entry}, "memo": {}, "decisions": Memo()}
-        return replace(self, **changed)
 
-    def _put_node(self, name: str, raw: dict[str, Any]) -> Catalog:
-        if (raw.get("spec") or {}).get("unschedulable"):
-            return self.without_object("Node", "", name)
-        info = (raw.get("status") or {}).get("nodeInfo") or {}
-        found = re.match(r"v?(\d+)\.(\d+)", str(info.get("kubeletVersion") or ""))
-        return self._put("kubelets", name, (int(found[1]), int(found[2])) if found else (0, 0))
+def _entry(kind: str, raw: dict[str, Any]) -> tuple[str, object, object] | None:
+    """Return part, key and entry for an object, an entry of None for one that is not to be there.
+
+    None for kinds that the catalog does not know.
+    """
+    metadata = raw.get("metadata") or {}
+    namespace, name = str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
+    match kind:
+        case "ClusterSecretStore":
+            return "stores", name, _store(name, raw)
+        case "ServiceSecrets":
+            return "services", (namespace or "default", name), resources.service(raw)
+        case "EnvironmentSecrets":
+            return "environments", name, resources.environment(raw)
+        case "ClusterInjectionPolicy":
+            return "policies", name, resources.policy(raw)
+        case "Namespace":
+            labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": name}
+            return "namespaces", name, labels
+        case "Node":
+            return "kubelets", name, _kubelet(raw)
+        case _:
+            return None
+
+
+def _kubelet(raw: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return major and minor of a node's kubelet, None for a node that takes no pods."""
+    if (raw.get("spec") or {}).get("unschedulable"):
+        return None
+    info = (raw.get("status") or {}).get("nodeInfo") or {}
+    found = re.match(r"v?(\d+)\.(\d+)", str(info.get("kubeletVersion") or ""))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _store(name: str, raw: Mapping[str, Any]) -> StoreEntry:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from injector.core import stores
 from injector.core.errors import Problem
 from webhook.core.catalog import Catalog
 from webhook.core.validate import mistakes
@@ -40,8 +41,16 @@ def status(
         if before.get("status") == ready
         else now,
     }
-    wanted = {"observedGeneration": generation, "conditions": [condition]}
+    wanted = {"observedGeneration": generation, **_facts(kind, raw), "conditions": [condition]}
     return None if wanted == {key: there.get(key) for key in wanted} else wanted
+
+
+def _facts(kind: str, raw: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the printed columns of a kind show beside the condition."""
+    if kind != "ClusterSecretStore":
+        return {}
+    named = [name for name in stores.PROVIDERS if name in (raw.get("spec") or {})]
+    return {"provider": named[0]} if len(named) == 1 else {}
 
 
 def _reason(found: tuple[Problem, ...]) -> str:
