@@ -32,6 +32,7 @@ MAX_PROBLEMS = 64
 MAX_HINTS = 8
 
 _Found = tuple[KeyDef, Scope]
+_KeyRef = SiblingKey | ServiceKey | EnvironmentKey
 
 
 class Evaluation:
@@ -137,12 +138,7 @@ class Evaluation:
                 index = None if found is None else self.key(*found)
                 return None if index is None else Use(value=index, filters=filters)
 
-    def _found(
-        self,
-        ref: SiblingKey | ServiceKey | EnvironmentKey,
-        by: KeyDef | FileDef,
-        scope: Scope,
-    ) -> _Found | None:
+    def _found(self, ref: _KeyRef, by: KeyDef | FileDef, scope: Scope) -> _Found | None:
         match ref:
             case SiblingKey(key=key):
                 return self._sibling(key, by, scope)
@@ -162,6 +158,10 @@ class Evaluation:
         return f"{address.service}.{namespace}.svc{port}"
 
     def _sibling(self, name: str, by: KeyDef | FileDef, scope: Scope) -> _Found | None:
+        if name in scope.foreign:
+            what = f'"{name}" is set in the container itself, to what only the kubelet evaluates'
+            self.problem(errors.REFERENCE, by, what, "write its text here, or move it to env")
+            return None
         found = self.scopes.find(scope, name)
         if found is None:
             what = f'there is no key "{name}" in this set'

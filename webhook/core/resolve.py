@@ -62,13 +62,15 @@ class _Work:
         self._doubles(ask, set_by_pod)
         set_by_pod.update({key.name: key for key in ask.own})
         # Containers for which the pod sets the same keys share one scope, and so its values.
-        is_plain = not ask.own and len(ask.definitions) == 1 and ask.is_target
+        is_own = bool(ask.own or ask.literals)
+        is_plain = not is_own and len(ask.definitions) == 1 and ask.is_target
         scope = Scope(
             id=("pod",) if is_plain else ("pod", ask.name),
             namespace=self.asked.namespace,
             service=self.asked.service or "",
             own=set_by_pod,
             inherited=self._inherited,
+            foreign=ask.literals,
         )
         env = self._container_env(ask, set_by_pod, scope)
         files = self._container_files(ask, scope)

@@ -19,13 +19,17 @@ from webhook.core.resources import Environment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """A set of keys. `id` tells scopes apart; an environment has neither namespace nor service."""
+    """A set of keys. `id` tells scopes apart; an environment has neither namespace nor service.
+
+    `foreign` are names that a container sets itself to something we do not evaluate.
+    """
 
     id: tuple[str, ...]
     namespace: str = ""
     service: str = ""
     own: Mapping[str, KeyDef]
     inherited: Mapping[str, Found]
+    foreign: frozenset[str] = frozenset()
 
     def names(self) -> list[str]:
         """Return the names that mean something here."""
