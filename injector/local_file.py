@@ -38,7 +38,10 @@ __all__ = [
     "delete",
     "encode",
     "encrypt",
+    "identities",
     "put",
+    "reader_count",
+    "recipients",
     "rewrite",
 ]
 
@@ -54,7 +57,7 @@ def decrypt(data: bytes, identity: str) -> LocalSecrets:
     `identity` is the text of an age identity file: keys and comments.
     """
     _check_header(data)
-    keys = _keys(identity)
+    keys = identities(identity)
     try:
         return decode(pyrage.decrypt(data, keys))
     except pyrage.DecryptError as error:
@@ -68,7 +71,7 @@ def decrypt(data: bytes, identity: str) -> LocalSecrets:
 
 def recipients(identity: str) -> list[str]:
     """Return the public keys of an age identity file; raises LocalFileError."""
-    return [str(key.to_public()) for key in _keys(identity)]
+    return [str(key.to_public()) for key in identities(identity)]
 
 
 def reader_count(data: bytes) -> int:
@@ -119,7 +122,8 @@ def rewrite(
         os.close(lock)
 
 
-def _keys(identity: str) -> list[pyrage.x25519.Identity]:
+def identities(identity: str) -> list[pyrage.x25519.Identity]:
+    """Return the keys of an age identity file; raises LocalFileError."""
     try:
         keys = [pyrage.x25519.Identity.from_str(key) for key in _KEY.findall(identity)]
     except pyrage.IdentityError:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import click
 
-from injector.commands import secret_apply, secret_input, stores_here
-from injector.commands.calling import call, is_interactive, refused, table, tell
+from injector.commands import secret_apply, secret_delete, secret_input, stores_here
+from injector.commands.calling import call, refused, table, tell
+from injector.commands.secret_lookup import picked, there
 from injector.core import errors, generate
 from injector.core.errors import FetchFailed, Problem
-from injector.writers import Data
 
-REFERENCES = "webhook.commands.references:to_secret"
 EXAMPLES = """\b
 Examples:
   secret-injector secret set shop/db user password        # asks for each value
@@ -86,9 +84,9 @@ def _get(
 ) -> int:
     """Show the keys of a secret; with KEY and --reveal the value alone, byte for byte."""
     with stores_here.entered(store, stores_file) as writer:
-        found = _there(writer.read(name, version), name, writer.names)
+        found = there(writer.read(name, version), name, writer.names)
     if key is not None:
-        found = {key: _picked(found, name, key)}
+        found = {key: picked(found, name, key)}
         if reveal and output == "table":
             value = found[key]
             sys.stdout.buffer.write(value.encode() if isinstance(value, str) else value)
@@ -121,46 +119,6 @@ def _list(prefix: str, output: str, store: str | None, stores_file: str | None) 
     return errors.OK
 
 
-@_group.command("delete")
-@stores_here.options
-@click.argument("name")
-@click.argument("key", required=False)
-@click.option(
-    "-f",
-    "--filename",
-    "filenames",
-    multiple=True,
-    metavar="FILE|DIR",
-    help="Services and workloads that must not refer to it.",
-)
-@click.option("--force", is_flag=True, help="Delete it whoever refers to it, and do not ask.")
-def _delete(
-    name: str,
-    key: str | None,
-    filenames: tuple[str, ...],
-    *,
-    force: bool,
-    store: str | None,
-    stores_file: str | None,
-) -> int:
-    """Delete a secret with all its versions, or one key of it in a new version."""
-    what = f"{name} {key}" if key else name
-    with stores_here.entered(store, stores_file) as writer:
-        found = _there(writer.read(name), name, writer.names)
-        if key is not None:
-            _picked(found, name, key)
-        if not force:
-            _refuse_used(filenames, store, name, key)
-            if not filenames and not is_interactive():
-                hint = "-f DIR has the references checked, --force leaves it at that"
-                raise refused(f"nobody is there to confirm that {what} goes", hint=hint)
-            if not filenames:
-                click.confirm(f"delete {what}?", abort=True, err=True)
-        writer.change(name, _without(key))
-    tell(f"{what} is deleted")
-    return errors.OK
-
-
 @_group.command("history")
 @stores_here.options
 @click.argument("name")
@@ -170,7 +128,7 @@ def _history(name: str, output: str, store: str | None, stores_file: str | None)
     with stores_here.entered(store, stores_file) as writer:
         found = writer.history(name)
         if not found:
-            _there(None, name, writer.names)
+            there(None, name, writer.names)
     if output == "json":
         listed = [
             {"version": p.version, "created": p.created, "state": p.state, "keys": list(p.keys)}
@@ -222,43 +180,7 @@ def _rotate(
 
 
 _group.add_command(secret_apply.command)
-
-
-def _there(found: Data | None, name: str, names: Callable[[], Sequence[str]]) -> Data:
-    """Return what is found; raises FetchFailed with the nearest name when nothing is."""
-    if found is not None:
-        return found
-    hint = errors.did_you_mean(name, names())
-    problem = Problem(code=errors.MISSING, what="no such secret", source=name, hint=hint)
-    raise FetchFailed([problem])
-
-
-def _picked(found: Data, name: str, key: str) -> str | bytes:
-    if key in found:
-        return found[key]
-    what = f"no such key; keys there: {', '.join(sorted(found)) or 'none'}"
-    hint = errors.did_you_mean(key, found)
-    raise FetchFailed([Problem(code=errors.MISSING, what=what, source=f"{name}#{key}", hint=hint)])
-
-
-def _without(key: str | None) -> Callable[[Data | None], Data | None]:
-    def change(old: Data | None) -> Data | None:
-        kept = {each: value for each, value in (old or {}).items() if each != key}
-        return kept if key is not None and kept else None
-
-    return change
-
-
-def _refuse_used(filenames: Sequence[str], store: str | None, name: str, key: str | None) -> None:
-    """Raise Refused with everything in the files that refers to the secret."""
-    if not filenames:
-        return
-    module, _, function = REFERENCES.partition(":")
-    users = getattr(importlib.import_module(module), function)(filenames, store, name, key)
-    if users:
-        what = f"it is still referred to by {'; '.join(users)}"
-        source = f"{name}#{key}" if key else name
-        raise errors.Refused([Problem(code=errors.IN_USE, what=what, source=source)])
+_group.add_command(secret_delete.command)
 
 
 def _json(value: str | bytes) -> object:

@@ -81,6 +81,7 @@ _MODULES = {
     "awsSecretsManager": "injector.providers.aws",
     "awsParameterStore": "injector.providers.aws",
     "local": "injector.providers.local",
+    "sops": "injector.providers.sops",
     "k8s": "injector.providers.kubernetes",
     "dotenv": "injector.providers.dotenv",
     "env": "injector.providers.dotenv",

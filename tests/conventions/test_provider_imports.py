@@ -23,6 +23,15 @@ STORES = {
         },
         "x",
     ),
+    "sops": (
+        {
+            "sops": {
+                "file": {"configMapRef": {"name": "a", "key": "b.yaml"}},
+                "identity": {"secretRef": {"name": "a", "key": "b"}},
+            }
+        },
+        "x",
+    ),
     "k8s": ({"k8s": {}}, "x"),
     "awsSecretsManager": ({"awsSecretsManager": _AWS}, "x"),
     "awsParameterStore": ({"awsParameterStore": _AWS}, "/x"),
@@ -30,6 +39,7 @@ STORES = {
 ALLOWED = {
     "vault": {"hvac"},
     "local": {"pyrage"},
+    "sops": {"pyrage"},
     "k8s": set(),
     "awsSecretsManager": {"aiobotocore", "aiohttp", "asyncio", "botocore"},
     "awsParameterStore": {"aiobotocore", "aiohttp", "asyncio", "botocore"},

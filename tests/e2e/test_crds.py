@@ -77,7 +77,7 @@ def test_right_specs_are_accepted(judge, kind, spec):
         (
             {},
             ("spec: Invalid value: needs one of vault, awsSecretsManager, awsParameterStore,"
-            " azureKeyVault, gcpSecretManager, local, k8s"),
+            " azureKeyVault, gcpSecretManager, local, sops, k8s"),
         ),
         (
             {"vault": VAULT, "k8s": {}},

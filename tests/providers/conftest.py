@@ -10,12 +10,13 @@ from tests.providers.rigs import (
     EnvironmentRig,
     KubernetesRig,
     LocalRig,
+    SopsRig,
     VaultRig,
 )
 
 _REMOTE = (VaultRig, SecretsManagerRig, ParameterStoreRig, AzureRig, GcpRig)
 NETWORK = {rig.name: rig for rig in _REMOTE}
-_HERE = (LocalRig, KubernetesRig, DotenvFolderRig, DotenvFileRig, EnvironmentRig)
+_HERE = (LocalRig, SopsRig, KubernetesRig, DotenvFolderRig, DotenvFileRig, EnvironmentRig)
 RIGS = {**NETWORK, **{rig.name: rig for rig in _HERE}}
 
 

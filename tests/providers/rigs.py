@@ -18,6 +18,7 @@ from injector.core.secret import Secret
 from injector.deadline import Deadline
 from injector.fetch import fetch
 from injector.visit import Chance
+from tests.providers import sops_writer
 from tests.providers.certificates import Authority
 from tests.providers.fake_vault import FakeVault
 from tests.providers.fault_proxy import FaultProxy
@@ -182,6 +183,40 @@ class LocalRig(Rig):
     def _write(self):
         sealed = local_file.encrypt(self.secrets, [str(self.identity.to_public())])
         self.source("configmaps/file/store.age", sealed)
+
+
+class SopsRig(Rig):
+    """A JSON file as SOPS encrypts it, in a ConfigMap, its age identity in a Secret."""
+
+    name = "sops"
+    names = (*Rig.names, "ünï/cödé", "with blank")
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.identity = pyrage.x25519.Identity.generate()
+        self.tree = {}
+        self.source("secrets/key/identity", f"{self.identity}\n")
+        self._write()
+
+    def put(self, name, data):
+        node = self.tree
+        *above, last = name.split("/")
+        for key in above:
+            node = node.setdefault(key, {})
+        node[last] = data
+        self._write()
+
+    def document(self):
+        return {
+            "sops": {
+                "file": {"configMapRef": {"name": "file", "key": "all.json"}},
+                "identity": {"secretRef": {"name": "key", "key": "identity"}},
+            }
+        }
+
+    def _write(self):
+        sealed = sops_writer.encrypt(self.tree, self.identity.to_public())
+        self.source("configmaps/file/all.json", sealed)
 
 
 class KubernetesRig(Rig):

@@ -73,6 +73,7 @@ PROVIDERS = {
     "azureKeyVault": "azure:parse",
     "gcpSecretManager": "gcp:parse",
     "local": "local:parse",
+    "sops": "sops:parse",
     "k8s": "kubernetes:parse",
     "dotenv": "dotenv:parse",
     "env": "dotenv:parse_environment",

@@ -1,0 +1,58 @@
+"""The definition of a `sops` store: one file that SOPS encrypted, and the age key that opens it."""
+
+from __future__ import annotations
+
+from injector.core import reference
+from injector.core.fields import Fields
+from injector.core.record import Record
+from injector.core.stores import source
+from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
+
+FORMATS = ("yaml", "json", "dotenv")
+_SUFFIXES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv"}
+
+
+class Sops(Record):
+    """A file (ConfigMap, Secret, or a path on a laptop), its format, and its age identity."""
+
+    file: SecretSource | ConfigMapSource | LocalFile
+    format: str
+    identity: SecretSource | ConfigMapSource | LocalFile
+
+    def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
+        """Return the file and the key to mount."""
+        del store, audience
+        return tuple(ref for ref in (self.file, self.identity) if not isinstance(ref, LocalFile))
+
+    def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
+        """A path is the keys from the top of the file down, with slashes between them."""
+        del field
+        if path.startswith("/"):
+            return "the path in a file does not start with a slash"
+        if path == "sops" or path.startswith("sops/"):
+            return "the key sops holds SOPS's own data"
+        if version is not None:
+            return "a file has no versions to pin"
+        return reference.path_problem(path)
+
+
+def parse(fields: Fields, *, in_cluster: bool) -> Sops:
+    """Return the definition; problems go to the fields."""
+    nowhere = LocalFile(path="")
+    file = source.take(fields, "file", in_cluster=in_cluster)
+    form = fields.text("format", default="", pattern="|".join(FORMATS), form=", ".join(FORMATS))
+    if file is not None and not form:
+        form = _by_suffix(file)
+        if not form:
+            what = "is required where the file's name has none of .yaml, .yml, .json, .env"
+            fields.problem("format", what)
+    identity = source.take(fields, "identity", in_cluster=in_cluster)
+    if isinstance(identity, ConfigMapSource):
+        fields.problem("identity", "must come from a Secret: a ConfigMap is no place for a key")
+    fields.finish()
+    return Sops(file=file or nowhere, format=form, identity=identity or nowhere)
+
+
+def _by_suffix(file: SecretSource | ConfigMapSource | LocalFile) -> str:
+    name = file.path if isinstance(file, LocalFile) else file.key or ""
+    return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), "")

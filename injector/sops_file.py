@@ -1,0 +1,170 @@
+"""Decrypting a file of SOPS: the data key by age, every value by AES-256-GCM, the whole by its MAC.
+
+A value is bound to its place: the path of its keys is the additional data, so no two values can be
+exchanged. The MAC is a SHA-512 over all values in order, itself encrypted, bound to the date of
+the last change. Source: README of SOPS, "Encryption Protocol", "Message Authentication Code".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyrage
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from injector import local_file
+from injector.core import errors
+from injector.core.secret import Json, Number
+from injector.local_format import LocalFileError
+from injector.sops_format import Document, Scalar
+
+_SEALED = re.compile(
+    r"ENC\[AES256_GCM,data:([A-Za-z0-9+/=]*),iv:([A-Za-z0-9+/=]+),tag:([A-Za-z0-9+/=]+),"
+    r"type:(str|int|float|bool|bytes|comment|time)\]"
+)
+_MAC_ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
+"""What SOPS hashes first when only encrypted values are in the MAC."""
+
+_SERVICES = {
+    "kms": "AWS KMS",
+    "gcp_kms": "Google Cloud KMS",
+    "azure_kv": "Azure Key Vault",
+    "hc_vault": "Vault's transit engine",
+    "pgp": "PGP",
+}
+
+
+def decrypt(document: Document, identity: str) -> Mapping[str, Json | bytes]:
+    """Return all values of a file; raises LocalFileError, which never quotes any."""
+    return _Opening(document, _data_key(document.metadata, identity)).opened()
+
+
+def _data_key(metadata: Mapping[str, Any], identity: str) -> bytes:
+    """Return the key of all values, from the first age entry that the identity opens."""
+    if metadata.get("key_groups") or metadata.get("shamir_threshold"):
+        what = "the file needs keys of several groups (Shamir), which is not supported"
+        raise LocalFileError(errors.NOT_SUPPORTED, what, "encrypt it for one group")
+    entries = metadata.get("age") or []
+    if not entries:
+        services = [name for key, name in _SERVICES.items() if metadata.get(key)]
+        what = f"the file is encrypted by {' and '.join(services) or 'no service that we know'}"
+        hint = "add an age recipient: sops rotate -i --add-age age1... FILE"
+        raise LocalFileError(errors.NOT_SUPPORTED, f"{what}; only age is supported", hint)
+    keys = local_file.identities(identity)
+    for entry in entries:
+        sealed = entry.get("enc") if isinstance(entry, Mapping) else None
+        try:
+            key = pyrage.decrypt(str(sealed).encode(), keys)
+        except pyrage.DecryptError:
+            continue
+        if len(key) == 32:
+            return bytes(key)
+    there = ", ".join(str(e.get("recipient")) for e in entries if isinstance(e, Mapping))
+    what = f"the identity opens none of the file's age entries; it is encrypted for {there[:200]}"
+    hint = "sops rotate -i --add-age RECIPIENT FILE adds it (age-keygen -y shows the recipient)"
+    raise LocalFileError(errors.UNAUTHENTICATED, what, hint)
+
+
+class _Opening:
+    """One walk through a file: values are opened and hashed in their order."""
+
+    def __init__(self, document: Document, key: bytes) -> None:
+        self._document, self._cipher = document, AESGCM(key)
+        self._is_encrypted = _rule(document.metadata)
+        self._hashes_encrypted_only = document.metadata.get("mac_only_encrypted") in (True, "true")
+        self._hash = hashlib.sha512()
+        if self._hashes_encrypted_only:
+            self._hash.update(_MAC_ONLY_ENCRYPTED)
+
+    def opened(self) -> Mapping[str, Json | bytes]:
+        """Return the values after the MAC has been verified."""
+        found = {key: self._node(node, (key,)) for key, node in self._document.tree.items()}
+        self._verify()
+        return found
+
+    def _node(self, node: Any, path: tuple[str, ...]) -> Any:
+        if isinstance(node, Mapping):
+            return {key: self._node(value, (*path, key)) for key, value in node.items()}
+        if isinstance(node, list):
+            return [self._node(value, path) for value in node]
+        return None if node is None else self._leaf(node, path)
+
+    def _leaf(self, scalar: Scalar, path: tuple[str, ...]) -> Json | bytes:
+        if not self._is_encrypted(path) or (scalar.kind, scalar.text) == ("str", ""):
+            if not self._hashes_encrypted_only:
+                self._hash.update(scalar.text.encode())
+            return _typed(scalar.kind, scalar.text.encode())
+        where = "/".join(path)
+        data, kind = self._unseal(scalar.text, ":".join(path) + ":", f'the value of "{where}"')
+        self._hash.update(data)
+        value = _typed(kind, data)
+        if isinstance(value, bytes) and len(path) > 1:
+            raise _damaged(f'the value of "{where}" is not UTF-8; only a key at the top may be')
+        return value
+
+    def _unseal(self, text: str, additional: str, what: str) -> tuple[bytes, str]:
+        match = _SEALED.fullmatch(text)
+        if match is None:
+            raise _damaged(f"{what} is not encrypted, and should be")
+        try:
+            data, nonce, tag = (
+                base64.b64decode(part, validate=True) for part in match.groups()[:3]
+            )
+            return self._cipher.decrypt(nonce, data + tag, additional.encode()), match[4]
+        except (binascii.Error, ValueError):
+            raise _damaged(f"{what} is damaged") from None
+        except InvalidTag:
+            raise _damaged(f"{what} was changed, or moved here from elsewhere") from None
+
+    def _verify(self) -> None:
+        metadata = self._document.metadata
+        mac, _ = self._unseal(
+            str(metadata["mac"]), str(metadata.get("lastmodified", "")), "the file's MAC"
+        )
+        if not hmac.compare_digest(mac, self._hash.hexdigest().upper().encode()):
+            raise _damaged("MAC mismatch: the file was changed without SOPS")
+
+
+def _rule(metadata: Mapping[str, Any]) -> Callable[[tuple[str, ...]], bool]:
+    """Return which paths hold encrypted values; raises LocalFileError for rules we do not know."""
+    for name in ("encrypted_comment_regex", "unencrypted_comment_regex"):
+        if metadata.get(name):
+            what = f"the file uses {name}, which is not supported"
+            raise LocalFileError(errors.NOT_SUPPORTED, what, "use encrypted_regex")
+    for name, is_encrypted in (
+        ("encrypted_suffix", True),
+        ("unencrypted_suffix", False),
+        ("encrypted_regex", True),
+        ("unencrypted_regex", False),
+    ):
+        text = metadata.get(name)
+        if not text:
+            continue
+        try:
+            pattern = re.compile(re.escape(text) + r"\Z" if name.endswith("suffix") else str(text))
+        except re.error:
+            raise _damaged(f"its {name} is no pattern") from None
+        return lambda path, p=pattern, yes=is_encrypted: any(map(p.search, path)) is yes  # type: ignore[misc]  # mypy does not infer lambdas with defaults
+    return lambda _: True
+
+
+def _typed(kind: str, data: bytes) -> Json | bytes:
+    """Return a value in its type: numbers as they are written, bytes that are no text as bytes."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data
+    if kind in ("int", "float"):
+        return Number(text)
+    return text == "True" if kind == "bool" else text
+
+
+def _damaged(what: str) -> LocalFileError:
+    return LocalFileError(errors.CONTENT, what, "restore the file, or edit it with sops")

@@ -1,0 +1,190 @@
+"""Files of SOPS before anything is decrypted: the tree of values, in order, and SOPS's own data.
+
+YAML (1.2's core schema, as SOPS reads it), JSON and dotenv. Scalars keep the text that SOPS's MAC
+is computed from: `10`, `1.5`, `True`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from injector.core.record import Record, hidden
+
+MAX_NODES = 20_000
+METADATA = "sops"
+
+
+class NotSops(ValueError):
+    """The file is not one that SOPS wrote; the message quotes nothing of it."""
+
+
+class Scalar(Record):
+    """A value as it stands in the file: its kind (str, int, float, bool, time) and its text."""
+
+    kind: str
+    text: str = hidden()
+
+
+Node = Mapping[str, Any] | list[Any] | Scalar | None
+"""Any is a Node again; None is null."""
+
+
+class Document(Record):
+    """A file: values in their order, and the metadata as plain data."""
+
+    tree: Mapping[str, Any] = hidden()
+    metadata: Mapping[str, Any]
+
+
+def parse(data: bytes, form: str) -> Document:
+    """Return the document of a file in yaml, json or dotenv; raises NotSops."""
+    try:
+        text = data.decode("utf-8")
+        tree = {"yaml": _yaml, "json": _json, "dotenv": _dotenv}[form](text)
+    except NotSops:
+        raise
+    except (ValueError, RecursionError):
+        raise NotSops(f"it is not {form}") from None
+    if not isinstance(tree, dict):
+        raise NotSops("it is no mapping")
+    metadata = _plain(tree.pop(METADATA, None))
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("mac"), str):
+        raise NotSops("it has no data of SOPS; is it encrypted at all?")
+    return Document(tree=tree, metadata=metadata)
+
+
+_INT = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BOOLS = {"true": "True", "True": "True", "TRUE": "True"}
+_BOOLS |= {"false": "False", "False": "False", "FALSE": "False"}
+_NULLS = ("", "~", "null", "Null", "NULL")
+
+
+def _yaml(text: str) -> Node:
+    import yaml
+
+    try:
+        nodes = list(yaml.compose_all(text, Loader=yaml.BaseLoader))
+    except yaml.YAMLError:
+        raise NotSops("it is not yaml") from None
+    if len(nodes) != 1:
+        raise NotSops("it holds several documents, or none")
+    left = MAX_NODES
+
+    def node(of: yaml.Node) -> Node:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise NotSops("it has too many values")
+        if isinstance(of, yaml.MappingNode):
+            found: dict[str, Node] = {}
+            for key, value in of.value:
+                if not isinstance(key, yaml.ScalarNode) or key.value in found:
+                    raise NotSops("a key is doubled or no text")
+                found[key.value] = node(value)
+            return found
+        if isinstance(of, yaml.SequenceNode):
+            return [node(value) for value in of.value]
+        if not isinstance(of, yaml.ScalarNode):
+            raise NotSops("it is not yaml")
+        is_plain = of.style is None and of.tag == "tag:yaml.org,2002:str"
+        return _scalar(of.value) if is_plain else Scalar(kind="str", text=of.value)
+
+    return node(nodes[0])
+
+
+def _scalar(text: str) -> Node:
+    """Return what a plain scalar of YAML means."""
+    if text in _NULLS:
+        return None
+    if text in _BOOLS:
+        return Scalar(kind="bool", text=_BOOLS[text])
+    if _INT.fullmatch(text):
+        return Scalar(kind="int", text=str(int(text)))
+    if _FLOAT.fullmatch(text):
+        return Scalar(kind="float", text=_float(text))
+    if _DATE.fullmatch(text):
+        return Scalar(kind="time", text=f"{text}T00:00:00Z")
+    return Scalar(kind="str", text=text)
+
+
+def _float(text: str) -> str:
+    """Return the shortest text without an exponent (Go's `FormatFloat(f, 'f', -1, 64)`)."""
+    shown = format(Decimal(repr(float(text))), "f")
+    return shown.removesuffix(".0")
+
+
+def _json(text: str) -> Node:
+    def node(of: object) -> Node:
+        if isinstance(of, dict):
+            return {key: node(value) for key, value in of.items()}
+        if isinstance(of, list):
+            return [node(value) for value in of]
+        if isinstance(of, bool):
+            return Scalar(kind="bool", text=str(of))
+        if isinstance(of, str):
+            return Scalar(kind="str", text=of)
+        return of if isinstance(of, Scalar) else None
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise NotSops("a key is doubled")
+        return found
+
+    return node(
+        json.loads(
+            text,
+            parse_int=lambda number: Scalar(kind="int", text=str(int(number))),
+            parse_float=lambda number: Scalar(kind="float", text=_float(number)),
+            object_pairs_hook=unique,
+        )
+    )
+
+
+def _dotenv(text: str) -> Node:
+    """Return the lines NAME=VALUE, a backslash and n in a value being a line break."""
+    tree: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    for line in text.split("\n"):
+        if not line or line.startswith("#"):
+            continue
+        name, sign, value = line.partition("=")
+        if not sign or name in tree:
+            raise NotSops("a line is not NAME=value, or a name stands twice")
+        scalar = Scalar(kind="str", text=value.replace("\\n", "\n"))
+        if name.startswith(f"{METADATA}_"):
+            _unflatten(metadata, name.removeprefix(f"{METADATA}_"), scalar)
+        else:
+            tree[name] = scalar
+    return {**tree, METADATA: metadata} if metadata else tree
+
+
+def _unflatten(metadata: dict[str, Any], name: str, value: Scalar) -> None:
+    """Put `age__list_0__map_enc` where it belongs: SOPS has flat names for what is deep."""
+    match = re.fullmatch(r"([a-z_]+?)__list_([0-9]{1,3})__map_([a-z_]+)", name)
+    if match is None:
+        metadata[name] = value
+        return
+    entries = metadata.setdefault(match[1], [])
+    if not isinstance(entries, list) or int(match[2]) > len(entries):
+        raise NotSops("its data of SOPS is damaged")
+    if int(match[2]) == len(entries):
+        entries.append({})
+    entries[int(match[2])][match[3]] = value
+
+
+def _plain(node: object) -> Any:
+    """Return metadata without our scalars."""
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, Scalar):
+        return node.text == "True" if node.kind == "bool" else node.text
+    return node

@@ -1,0 +1,171 @@
+"""The sops store on files that SOPS 3.13.3 wrote, as they are and after somebody touched them."""
+
+import json
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from injector import sops_file, sops_format
+from injector.core import errors, stores
+from injector.core.pick import pick
+from tests.providers.rigs import SopsRig
+
+FILES = Path(__file__).parent / "sops"
+IDENTITY = (FILES / "identity.txt").read_text()
+YAML = {
+    "plain": {"user": "shop", "password": 'p"ä$(X)#{y} \\'},
+    "port": "5432",
+    "ratio": "1.5",
+    "big": "12345678901234567",
+    "tiny": "0.00001",
+    "enabled": True,
+    "nothing": None,
+    "empty": "",
+    "yes_text": "yes",
+    "hosts": ["a.example.org", {"name": "b", "port": "1"}],
+    "multi": "first\nsecond\n",
+    "deep": {"er": {"path": "found"}},
+    "visible_unencrypted": "in plain sight",
+    "count_unencrypted": "3",
+    "rate_unencrypted": "2.5",
+    "on_unencrypted": True,
+    "day_unencrypted": "2026-01-31T00:00:00Z",
+}
+JSON = {
+    "plain": {"user": "shop", "port": "5432", "ratio": "1.5"},
+    "flag": False,
+    "none": None,
+    "list": ["a", "2"],
+    "name_unencrypted": "x",
+    "n_unencrypted": "7",
+}
+DOTENV = {"USER": "shop", "PASSWORD": "p$a#b c", "MULTI": "a\nb", "EMPTY": ""}
+
+
+def opened(data, form, identity=IDENTITY):
+    """Return the values of a file."""
+    return sops_file.decrypt(sops_format.parse(data, form), identity)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "values"),
+    [
+        ("all.yaml", "yaml", YAML),
+        ("some.yaml", "yaml", YAML),
+        ("all.json", "json", JSON),
+        ("all.env", "dotenv", DOTENV),
+    ],
+)
+def test_files_of_sops_are_read_as_they_were_written(name, form, values):
+    """Every kind of value; the MAC holds, so all of them were seen in their order."""
+    assert opened((FILES / name).read_bytes(), form) == values
+
+
+def test_a_binary_file_is_one_value():
+    """SOPS keeps bytes under the key data."""
+    (value,) = opened((FILES / "binary.json").read_bytes(), "json").values()
+
+    assert (type(value), len(value)) == (bytes, 40)
+
+
+def _changed(data, change):
+    document = json.loads(data)
+    change(document)
+    return json.dumps(document).encode()
+
+
+def _swap(document):
+    plain = document["plain"]
+    plain["user"], plain["ratio"] = plain["ratio"], plain["user"]
+
+
+def _plaintext(document):
+    document["plain"]["user"] = "CANARY"
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "what"),
+    [
+        (_swap, errors.CONTENT, 'the value of "plain/user" was changed, or moved'),
+        (_plaintext, errors.CONTENT, 'the value of "plain/user" is not encrypted, and should be'),
+        (lambda d: d.pop("flag"), errors.CONTENT, "MAC mismatch"),
+        (lambda d: d.update(name_unencrypted="y"), errors.CONTENT, "MAC mismatch"),
+        (lambda d: d.update(extra_unencrypted="y"), errors.CONTENT, "MAC mismatch"),
+        (
+            lambda d: d["sops"].update(lastmodified="2027-01-01T00:00:00Z"),
+            errors.CONTENT,
+            "the file's MAC was changed, or moved",
+        ),
+        (
+            lambda d: d["sops"].update(age=[], kms=[{"arn": "arn:aws:kms:x"}]),
+            errors.NOT_SUPPORTED,
+            "the file is encrypted by AWS KMS; only age is supported",
+        ),
+        (
+            lambda d: d["sops"].update(key_groups=[{}], shamir_threshold=2),
+            errors.NOT_SUPPORTED,
+            "the file needs keys of several groups",
+        ),
+    ],
+)
+def test_what_somebody_touched_is_refused(tmp_path, change, code, what):
+    """Moved, replaced, removed, added; nothing of a value is told."""
+    rig = SopsRig(tmp_path)
+    rig.source("secrets/key/identity", IDENTITY)
+    rig.source("configmaps/file/all.json", _changed((FILES / "all.json").read_bytes(), change))
+
+    (answer,) = rig.read("plain")
+
+    assert answer.code is code
+    assert answer.what.startswith(what)
+    assert "CANARY" not in answer.what
+
+
+@pytest.mark.parametrize(
+    ("content", "identity", "code", "what"),
+    [
+        (b'{"a": "b"}', IDENTITY, errors.CONTENT, "it has no data of SOPS"),
+        (b"a: [", IDENTITY, errors.CONTENT, "it is not json"),
+        (None, str(pyrage.x25519.Identity.generate()), errors.UNAUTHENTICATED, "opens none of"),
+        (None, "", errors.UNAUTHENTICATED, "the identity holds no age key"),
+    ],
+)
+def test_each_thing_that_can_be_wrong_has_its_own_words(tmp_path, content, identity, code, what):
+    """Not a file of SOPS, not JSON, another key, no key."""
+    rig = SopsRig(tmp_path)
+    rig.put("plain", {"a": "b"})
+    rig.source("secrets/key/identity", identity)
+    if content is not None:
+        rig.source("configmaps/file/all.json", content)
+
+    (answer,) = rig.read("plain")
+
+    assert answer.code is code
+    assert what in answer.what
+
+
+def test_values_that_are_no_mapping_are_read_by_their_path(tmp_path):
+    """Scalars give their text, lists their JSON; what is not there names what is."""
+    rig = SopsRig(tmp_path)
+    rig.source("secrets/key/identity", IDENTITY)
+    rig.source("configmaps/file/all.json", (FILES / "all.json").read_bytes())
+
+    port, flag, listed, below = rig.read("plain/port", "flag", "list", "plain/prot")
+
+    assert [pick(a, None).data for a in (port, flag, listed)] == [b"5432", b"false", b'["a",2]']
+    assert below.code is errors.MISSING
+    assert below.what == "no such key below plain; keys there: port, ratio, user"
+    assert below.hint == 'did you mean "port"?'
+
+
+def test_the_format_comes_from_the_name_or_is_asked_for():
+    """A name without a known ending needs `format`."""
+    spec = {"file": {"file": "secrets"}, "identity": {"file": "key"}}
+
+    with pytest.raises(errors.Refused) as caught:
+        stores.parse("s", {"sops": spec}, in_cluster=False)
+    parsed = stores.parse("s", {"sops": {**spec, "format": "yaml"}}, in_cluster=False)
+
+    assert [problem.source for problem in caught.value.problems] == ["spec.sops.format"]
+    assert parsed.spec.format == "yaml"
