@@ -7,11 +7,12 @@ first: the container's own `env`, then the pod's annotations, the service's own 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from injector.core import errors
 from injector.core.errors import Problem
 from injector.core.plan import EnvItem, FileItem
+from injector.core.reference import Expression, SiblingKey
 from webhook.core import inheritance
 from webhook.core.catalog import Catalog
 from webhook.core.definitions import MAX_KEYS, FileDef, KeyDef, clashes
@@ -62,7 +63,8 @@ class _Work:
         self._doubles(ask, set_by_pod)
         set_by_pod.update({key.name: key for key in ask.own})
         # Containers for which the pod sets the same keys share one scope, and so its values.
-        is_own = bool(ask.own or ask.literals)
+        foreign = ask.literals & _siblings((*set_by_pod.values(), *_files(ask)))
+        is_own = bool(ask.own or foreign)
         is_plain = not is_own and len(ask.definitions) == 1 and ask.is_target
         scope = Scope(
             id=("pod",) if is_plain else ("pod", ask.name),
@@ -70,7 +72,7 @@ class _Work:
             service=self.asked.service or "",
             own=set_by_pod,
             inherited=self._inherited,
-            foreign=ask.literals,
+            foreign=foreign,
         )
         env = self._container_env(ask, set_by_pod, scope)
         files = self._container_files(ask, scope)
@@ -198,3 +200,13 @@ class _Work:
 
     def _problem(self, problem: Problem) -> None:
         self.evaluation.problems.append(problem)
+
+
+def _files(ask: ContainerAsk) -> list[FileDef]:
+    return [file for definitions in ask.definitions for file in definitions.files]
+
+
+def _siblings(keys: Iterable[KeyDef | FileDef]) -> set[str]:
+    """Return the names of other keys that the definitions refer to."""
+    references = [e.reference for k in keys for e in k.value if isinstance(e, Expression)]
+    return {ref.key for ref in references if isinstance(ref, SiblingKey)}

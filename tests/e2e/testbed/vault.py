@@ -46,7 +46,7 @@ class Vault(VaultClient):
                     "listener": listeners,
                     "api_addr": self.address,
                     "disable_mlock": True,
-                    "plugin_directory": str(cache.bin_dir() / "plugins"),
+                    "plugin_directory": str((cache.bin_dir() / "plugins").resolve()),
                     "log_level": "warn",
                 }
             )
