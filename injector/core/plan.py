@@ -60,8 +60,8 @@ Part = str | Pick | Use
 class Rule(Record):
     """What the owner of a key promises about its value; checked before anything is written.
 
-    `default` stands in for a missing value; `matches` is a regular expression for the whole value;
-    `not_after` an ISO date (UTC) from which on the value counts as expired.
+    `default` stands in for a missing value; `matches` is a pattern (`pattern.py`)
+    that must fit it; `not_after` an ISO date (UTC) from which on the value counts as expired.
     """
 
     required: bool = True
