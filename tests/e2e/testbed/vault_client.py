@@ -38,15 +38,24 @@ class VaultClient:
     # --- requests --------------------------------------------------------------------------
 
     def request(
-        self, method: str, path: str, body: object = None, *, token: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        wrap: str = "",
     ) -> Object:
         """Send a request to /v1/*path* as root, or with *token*; return the answer's JSON.
 
-        Raises VaultError for a refusal. An empty answer is an empty dict.
+        *wrap* is how long a wrapped answer lasts. Raises VaultError for a refusal. An empty answer
+        is an empty dict.
         """
         connection = http.client.HTTPSConnection(self._host, PORT, context=self._tls, timeout=30)
         try:
             headers = {"X-Vault-Token": self.root_token if token is None else token}
+            if wrap:
+                headers["X-Vault-Wrap-TTL"] = wrap
             data = None if body is None else json.dumps(body)
             connection.request(method, f"/v1/{path}", data, headers)
             response = connection.getresponse()
