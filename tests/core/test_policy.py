@@ -119,3 +119,15 @@ def test_a_policy_judges_whom_it_matches(match, kind):
     guard = asking.policy(match=match, rules={"env": "forbidden"})
 
     assert asking.outcome(asking.pod({"env": "A: x"}), guard).kind == kind
+
+
+def test_the_defaults_of_a_policy_that_is_wrong_are_not_blamed_on_the_pod():
+    """The denial speaks of the policy, and not of an annotation that nobody wrote."""
+    guard = asking.policy(defaults={"nonsense": "x"})
+
+    decided = asking.outcome(asking.pod({"env": "A: x"}), guard)
+
+    assert [problem.line() for problem in decided.problems] == [
+        "SI-121 the policy does not compile, so it denies what it matches"
+        " (policy guard, rule match)"
+    ]

@@ -57,6 +57,7 @@ def with_defaults(
     settings = [
         (policy, name.removeprefix(PREFIX), text)
         for policy in policies
+        if not policy.problems  # what a policy that is wrong would set is not blamed on the pod
         for name, text in policy.defaults.items()
     ]
     settings.sort(key=lambda setting: setting[1] not in setting[0].final)
