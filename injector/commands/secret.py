@@ -34,7 +34,7 @@ _output = click.option(
 
 @click.group("secret", epilog=EXAMPLES)
 def _group() -> None:
-    """Look at and change secrets in a store of kind local or vault."""
+    """Look at and change secrets in a store: local, vault, or one of AWS."""
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,13 +7,14 @@ one: they have no right to change anything, and the webhook gives them no comman
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from injector.core import errors
+from injector.core import errors, secret
 from injector.core.errors import FetchFailed, Problem
 from injector.core.record import Record
-from injector.core.secret import Failure, LoginFailed
+from injector.core.secret import Failure, Fields, LoginFailed
 from injector.core.stores import Store
 from injector.providers import Access
 
@@ -59,6 +60,8 @@ class Writer(Protocol):
 _MODULES = {
     "vault": "injector.providers.vault.writer",
     "local": "injector.writers.local",
+    "awsSecretsManager": "injector.providers.aws.writer",
+    "awsParameterStore": "injector.providers.aws.writer",
 }
 KINDS = tuple(_MODULES)
 
@@ -90,3 +93,28 @@ def refused(failure: Failure, source: str) -> FetchFailed:
         identity=failure.identity,
     )
     return FetchFailed([problem])
+
+
+def texts(fields: Fields) -> dict[str, str | bytes]:
+    """Return what a store keeps as JSON as texts: numbers as written, the rest as JSON text."""
+    return {
+        key: value if isinstance(value, str | bytes) else secret.format_json(value)
+        for key, value in fields.items()
+    }
+
+
+def merged(before: Fields, after: Data) -> dict[str, object]:
+    """Return what to store as JSON: keys that did not change keep their JSON type.
+
+    Raises FetchFailed for bytes that are no text.
+    """
+    odd = [key for key, value in after.items() if isinstance(value, bytes)]
+    if odd:
+        what = f"{', '.join(odd)}: the value is not UTF-8, which is all that JSON keeps"
+        hint = "store it in base64, and write | base64decode where it is used"
+        raise FetchFailed([Problem(code=errors.NOT_CARRIABLE, what=what, hint=hint)])
+    shown = texts(before)
+    return {
+        key: json.loads(secret.format_json(before[key])) if shown.get(key) == value else value  # type: ignore[arg-type]  # bytes never come from JSON
+        for key, value in after.items()
+    }

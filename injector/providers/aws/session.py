@@ -20,7 +20,7 @@ from injector.core.stores.aws import Aws, ParameterStore, Place
 from injector.deadline import Deadline
 from injector.providers import Access
 from injector.providers.aws import client, login, parameter_store, secrets_manager, transport
-from injector.providers.aws.api import Api, Found
+from injector.providers.aws.api import Answer, Api, Found
 from injector.providers.aws.client import Credentials
 from injector.providers.aws.door import Door
 from injector.providers.aws.failures import CallFailed
@@ -95,6 +95,15 @@ class AwsSession:
             what = f"{type(fault).__name__} while reading from AWS"
             return dict.fromkeys(reads, Failure(code=errors.INTERNAL_ERROR, what=what))
 
+    def ask(self, operation: str, deadline: Deadline, **parameters: Any) -> Answer:
+        """Return the answer of the store's first region to a writer's call; raises CallFailed."""
+
+        async def asked() -> Answer:
+            api = await self._api(self._spec.places[0], deadline)
+            return await api.call(operation, **parameters)
+
+        return self._runner.run(asked())
+
     def close(self) -> None:
         """Close the connections and the loop."""
         try:
@@ -141,6 +150,12 @@ class AwsSession:
         return found
 
     async def _read_in(self, place: Place, reads: list[Read], deadline: Deadline) -> Found:
+        api = await self._api(place, deadline)
+        replica = {read: self._replica(read, place) for read in reads}
+        answers = await self._reader(api, list(dict.fromkeys(replica.values())))
+        return {read: answers[replica[read]] for read in reads}
+
+    async def _api(self, place: Place, deadline: Deadline) -> Api:
         credentials = self._credentials
         if place not in self._clients:
             opening = client.open_client(
@@ -152,15 +167,12 @@ class AwsSession:
                 trusted=self._door.trusted,
             )
             self._clients[place] = await self._open.enter_async_context(opening)
-        api = Api(
+        return Api(
             self._clients[place],
             timeout_s=self._timeout_s,
             deadline=deadline,
             is_temporary=credentials is not None and credentials.session_token is not None,
         )
-        replica = {read: self._replica(read, place) for read in reads}
-        answers = await self._reader(api, list(dict.fromkeys(replica.values())))
-        return {read: answers[replica[read]] for read in reads}
 
     def _replica(self, read: Read, place: Place) -> Read:
         """Return the read for another region: a replica's ARN differs in the region alone."""

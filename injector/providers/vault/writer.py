@@ -5,13 +5,12 @@ The HTTP API's pages "KV secrets engine version 1/2" name the endpoints.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from injector.connection import Unanswered
-from injector.core import errors, secret
+from injector.core import errors
 from injector.core.errors import FetchFailed, Problem
 from injector.core.plan import Read
 from injector.core.record import replace
@@ -22,7 +21,7 @@ from injector.providers import Access
 from injector.providers.vault import answers, session
 from injector.providers.vault.answers import below
 from injector.providers.vault.session import Mount, VaultSession
-from injector.writers import Change, Data, Past, refused
+from injector.writers import Change, Data, Past, merged, refused, texts
 
 _ATTEMPTS = 5
 _CONFLICT = "somebody else changed the secret meanwhile"
@@ -54,7 +53,7 @@ class VaultWriter:
     def read(self, name: str, version: str | None = None) -> Data | None:
         """Return the data; what is no text is given as JSON text."""
         found, _ = self._newest(name, version)
-        return None if found is None else _as_texts(found)
+        return None if found is None else texts(found)
 
     def history(self, name: str) -> Sequence[Past]:
         """Return the versions that the engine still has; KV version 1 keeps none."""
@@ -81,7 +80,7 @@ class VaultWriter:
         mount = self._mount(name)
         for _ in range(_ATTEMPTS):
             found, version = self._newest(name)
-            before = None if found is None else _as_texts(found)
+            before = None if found is None else texts(found)
             after = change(before)
             if after is None:
                 self._maybe("delete", mount, "metadata" if mount.kv == 2 else "", name)
@@ -89,7 +88,7 @@ class VaultWriter:
             if before is not None and dict(after) == dict(before):
                 return str(version or "")
             try:
-                return self._write(mount, name, _merged(found or {}, after), version)
+                return self._write(mount, name, merged(found or {}, after), version)
             except Unanswered as failed:
                 if failed.failure.what != _CONFLICT:
                     raise self._refused(failed, name) from None
@@ -196,27 +195,3 @@ def _state(about: object) -> str:
     if below(about, "destroyed") is True:
         return "destroyed"
     return "deleted" if below(about, "deletion_time") else ""
-
-
-def _as_texts(fields: Fields) -> dict[str, str | bytes]:
-    return {
-        key: value if isinstance(value, str | bytes) else secret.format_json(value)
-        for key, value in fields.items()
-    }
-
-
-def _merged(before: Fields, after: Data) -> dict[str, object]:
-    """Return what to store: keys that did not change keep their JSON type.
-
-    Raises FetchFailed for bytes that are no text.
-    """
-    odd = [key for key, value in after.items() if isinstance(value, bytes)]
-    if odd:
-        what = f"{', '.join(odd)}: the value is not UTF-8, which is all that Vault keeps"
-        hint = "store it in base64, and write | base64decode where it is used"
-        raise FetchFailed([Problem(code=errors.NOT_CARRIABLE, what=what, hint=hint)])
-    texts = _as_texts(before)
-    return {
-        key: json.loads(secret.format_json(before[key])) if texts.get(key) == value else value  # type: ignore[arg-type]  # bytes never come from JSON
-        for key, value in after.items()
-    }
