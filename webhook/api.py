@@ -163,6 +163,16 @@ async def connect(kubeconfig: Path | None, server: str = "") -> Api:
     return Api(configuration)
 
 
+async def connect_as_user(kubeconfig: str | None, context: str | None) -> Api:
+    """Return the API that kubectl would speak to: the file named, else KUBECONFIG's, else ~'s.
+
+    Raises config.ConfigException.
+    """
+    configuration = client.Configuration()
+    await config.load_kube_config(kubeconfig, context, configuration, persist_config=False)
+    return Api(configuration)
+
+
 async def _failure(answer: aiohttp.ClientResponse) -> ApiFailure:
     try:
         status = msgspec.json.decode(await answer.content.read(65536), type=_Status)

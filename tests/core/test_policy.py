@@ -127,7 +127,6 @@ def test_the_defaults_of_a_policy_that_is_wrong_are_not_blamed_on_the_pod():
 
     decided = asking.outcome(asking.pod({"env": "A: x"}), guard)
 
-    assert [problem.line() for problem in decided.problems] == [
-        "SI-121 the policy does not compile, so it denies what it matches"
-        " (policy guard, rule match)"
-    ]
+    (said,) = (problem.line() for problem in decided.problems)
+    what = "the policy does not compile, so it denies what it matches"
+    assert said == f"SI-121 {what} (policy guard, rule match)"

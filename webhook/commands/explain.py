@@ -12,7 +12,7 @@ import click
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
-from webhook.commands import offline
+from webhook.commands import costs, offline
 from webhook.commands.graph import graph
 from webhook.commands.offline import World
 from webhook.core import decide, inheritance, policy, provenance
@@ -27,6 +27,8 @@ Examples:
   secret-injector explain DATABASE_URL -f pod.yaml -f services/
   secret-injector explain checkout -f services/ -o json
   secret-injector explain -f services/ -o mermaid
+  secret-injector explain -f deploy/ --cost --pods 50
+  secret-injector explain checkout --cluster
 """
 
 
@@ -41,19 +43,31 @@ Examples:
     show_default=True,
     help="A tree for people, JSON for programs, or the graph of services.",
 )
+@click.option("--cost", "is_cost", is_flag=True, help="Show what a rollout asks of each store.")
+@click.option(
+    "--pods",
+    "pods_each",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="With --cost: pods of each workload.",
+)
 def _command(
     name: str | None,
-    filenames: tuple[str, ...],
-    namespace: str,
-    kubernetes_version: str,
+    *,
+    world: World,
     output: str,
+    is_cost: bool,
+    pods_each: int,
 ) -> int:
     """Explain pods, services, keys or error codes; values are never fetched or shown.
 
     NAME is an error code, a workload, a service, or a key; without it everything in the files is
     explained.
     """
-    world = offline.world(filenames, namespace=namespace, kubernetes_version=kubernetes_version)
+    if is_cost:
+        click.echo(costs.shown(world, name, pods_each, output))
+        return errors.OK
     if output in ("mermaid", "dot"):
         click.echo(graph(world.catalog, output))
         return errors.OK
@@ -63,7 +77,7 @@ def _command(
     reports += _services(world, name)
     if name is not None and not reports:
         known = [t.name for _, t in world.pods] + [service for _, service in world.catalog.services]
-        what = f'nothing in these files is called "{name}"'
+        what = f'nothing here is called "{name}"'
         raise Refused(
             [Problem(code=errors.ARGUMENT, what=what, hint=errors.did_you_mean(name, known))]
         )
@@ -96,7 +110,7 @@ def _code(text: str) -> int:
 
 
 def _pod(world: World, template: PodTemplate, name: str | None) -> dict[str, Any] | None:
-    first = template.pod
+    first = offline.before_injection(template.pod)
     made, wish, problems, warnings = decide.make(
         template.namespace, first, world.catalog, offline.INJECTION
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 
@@ -49,14 +49,11 @@ class Finding:
     show_default=True,
     help="For people, for programs, for code scanning, or for GitHub's log.",
 )
-def _command(
-    filenames: tuple[str, ...], namespace: str, kubernetes_version: str, output: str
-) -> int:
+def _command(world: World, output: str) -> int:
     """Check pods, services, environments, stores and policies as the webhook would.
 
     Exit status 3 says that something was found.
     """
-    world = offline.world(filenames, namespace=namespace, kubernetes_version=kubernetes_version)
     found = sorted(findings(world), key=lambda f: (f.file, f.line, f.problem.line()))
     click.echo(_rendered(found, output), nl=False)
     return errors.FINDINGS if any(finding.level == "error" for finding in found) else errors.OK
@@ -80,7 +77,8 @@ def findings(world: World) -> Iterator[Finding]:
 
 
 def _pod(world: World, document: Document, template: PodTemplate) -> Iterator[Finding]:
-    outcome = decide.decide(manifests.request(template), world.catalog, offline.INJECTION)
+    first = replace(template, pod=dict(offline.before_injection(template.pod)))
+    outcome = decide.decide(manifests.request(first), world.catalog, offline.INJECTION)
     for problem in outcome.problems:
         # What a service has wrong is found where the service stands.
         if not problem.origin.startswith(offline.KINDS):

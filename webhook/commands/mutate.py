@@ -6,6 +6,7 @@ import difflib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from injector.core import errors
 from injector.core.errors import Problem
 from webhook.commands import offline
 from webhook.commands.offline import World
-from webhook.core import decide, manifests, review
+from webhook.core import again, decide, manifests, review
 from webhook.core.manifests import PodTemplate
 from webhook.core.review import Outcome
 
@@ -37,27 +38,28 @@ Examples:
     show_default=True,
     help="The changed manifests, only the JSON Patch, or a diff.",
 )
-def _command(
-    filenames: tuple[str, ...], namespace: str, kubernetes_version: str, output: str
-) -> int:
+def _command(world: World, output: str) -> int:
     """Show what the webhook would make of pods and workloads.
 
     Manifests that make no pods, and pods that ask for nothing, pass through untouched.
     Decisions go to standard error; exit status 2 or 4 says that a pod would be refused.
     """
-    world = offline.world(filenames, namespace=namespace, kubernetes_version=kubernetes_version)
-    outcomes = {id(document): decide_one(world, template) for document, template in world.pods}
     templates = {id(document): template for document, template in world.pods}
     problems: list[Problem] = []
     changed: list[tuple[dict[str, Any], dict[str, Any], Outcome | None]] = []
     for document in world.documents:
-        outcome, template = outcomes.get(id(document)), templates.get(id(document))
-        after = document.raw
-        if outcome is not None and template is not None:
-            _tell(f"{document.file}:{document.line}", template, outcome)
-            problems += outcome.problems
-            after = manifests.mutated(document.raw, template, outcome.operations)
-        changed.append((document.raw, after, outcome))
+        before, template = document.raw, templates.get(id(document))
+        if template is None:
+            changed.append((before, before, None))
+            continue
+        if template.kind == "Pod":  # one that runs is shown as if it were created anew
+            template = replace(template, pod=dict(offline.before_injection(template.pod)))
+            before = template.pod if again.carries_parts(before) else before
+        outcome = decide_one(world, template)
+        _tell(f"{document.file}:{document.line}", template, outcome)
+        problems += outcome.problems
+        after = manifests.mutated(before, template, outcome.operations)
+        changed.append((before, after, outcome))
     click.echo(_rendered(changed, output), nl=False)
     return errors.exit_status(problems)
 

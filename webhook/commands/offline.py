@@ -1,9 +1,10 @@
-"""What the offline commands share: a catalog from files, and the pods those files would make."""
+"""What the commands share: a catalog from files or a cluster, and the pods they would make."""
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from injector.core import errors
 from injector.core.errors import Problem, Refused
 from webhook.commands import documents
 from webhook.commands.documents import Document
-from webhook.core import manifests
+from webhook.core import again, manifests
 from webhook.core.catalog import Catalog
 from webhook.core.manifests import PodTemplate
 from webhook.core.patch import Injection
@@ -30,11 +31,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Everything that was read: the documents, what the webhook would know, and the pods."""
+    """Everything that was read: the documents, what the webhook would know, and the pods.
+
+    `namespace` is where things are that name none.
+    """
 
     documents: tuple[Document, ...]
     catalog: Catalog
     pods: tuple[tuple[Document, PodTemplate], ...]
+    namespace: str = "default"
 
 
 def call(command: click.Command, argv: Sequence[str], name: str) -> int:
@@ -53,14 +58,46 @@ def call(command: click.Command, argv: Sequence[str], name: str) -> int:
 
 
 def options(function: F) -> F:
-    """Add the options by which every offline command is told its input."""
+    """Add the options by which a command is told its input; it gets that input as `world`."""
+
+    @functools.wraps(function)
+    def with_world(
+        *,
+        filenames: tuple[str, ...],
+        namespace: str,
+        kubernetes_version: str,
+        cluster: bool,
+        context: str | None,
+        kubeconfig: str | None,
+        **rest: Any,
+    ) -> Any:
+        there: Sequence[Document] | None = None
+        if cluster or context or kubeconfig:
+            from webhook.commands import live  # loads the Kubernetes client
+
+            there = live.documents(kubeconfig, context)
+        elif not filenames:
+            raise click.UsageError("say where to look: -f FILE, or --cluster")
+        found = world(
+            filenames, namespace=namespace, kubernetes_version=kubernetes_version, there=there
+        )
+        return function(world=found, **rest)
+
+    added: Any = with_world
     for option in (
+        click.option("--kubeconfig", metavar="FILE", help="Kubeconfig of the cluster to ask."),
+        click.option("--context", metavar="NAME", help="Its context to use."),
+        click.option(
+            "--cluster",
+            is_flag=True,
+            help="Ask the cluster that kubectl speaks to; files, if any, are what is looked at.",
+        ),
         click.option(
             "--kubernetes-version",
             default="1.35",
             show_default=True,
             metavar="X.Y",
-            help="Oldest kubelet of the cluster, where the files hold no Node.",
+            help="Oldest kubelet of the cluster, where no Node is known.",
         ),
         click.option(
             "-n",
@@ -74,27 +111,47 @@ def options(function: F) -> F:
             "--filename",
             "filenames",
             multiple=True,
-            required=True,
             metavar="FILE|DIR|-",
             help="Manifests: workloads, stores, services, policies. May be given again.",
         ),
     ):
-        function = option(function)
-    return function
+        added = option(added)
+    wrapped: F = added
+    return wrapped
 
 
-def world(filenames: Iterable[str], *, namespace: str, kubernetes_version: str) -> World:
-    """Return what the files say; raises Refused when one cannot be read."""
+def world(
+    filenames: Iterable[str],
+    *,
+    namespace: str,
+    kubernetes_version: str,
+    there: Sequence[Document] | None = None,
+) -> World:
+    """Return what the files say; raises Refused when one cannot be read.
+
+    `there` is what a cluster holds already. With it, objects of the files stand in for those of
+    the cluster, and only they are looked at; without files, all of the cluster is.
+    """
     found = tuple(documents.load(filenames))
-    objects = [_placed(document.raw, namespace) for document in found]
+    objects = [_placed(document.raw, namespace) for document in (*(there or ()), *found)]
     if not any(raw.get("kind") == "Node" for raw in objects):
         objects.append(_node(kubernetes_version))
+    if not found and there is not None:
+        found = tuple(there)
     pods = []
     for document in found:
         template = manifests.template(document.raw, namespace=namespace)
         if template is not None:
             pods.append((document, template))
-    return World(documents=found, catalog=Catalog.of(objects), pods=tuple(pods))
+    return World(
+        documents=found, catalog=Catalog.of(objects), pods=tuple(pods), namespace=namespace
+    )
+
+
+def before_injection(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a pod as it was before our parts: running ones carry them."""
+    undone = again.before(pod) if again.carries_parts(pod) else None
+    return pod if undone is None else undone.pod
 
 
 def _placed(raw: dict[str, Any], namespace: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from injector.core import errors
 from injector.core.errors import Problem, Refused
 from injector.core.fields import Fields
 from webhook.commands import documents, offline
+from webhook.commands.offline import World
 from webhook.core import decide, manifests
 from webhook.core.catalog import Catalog
 from webhook.core.review import Outcome
@@ -53,15 +54,12 @@ def _group() -> None:
 @_group.command("test", epilog=EXAMPLES)
 @click.option("--cases", "case_files", multiple=True, required=True, metavar="FILE", help="Cases.")
 @offline.options
-def _test(
-    case_files: tuple[str, ...], filenames: tuple[str, ...], namespace: str, kubernetes_version: str
-) -> int:
+def _test(case_files: tuple[str, ...], world: World) -> int:
     """Run cases against the policies, stores and services of the files.
 
     Exit status 3 says that a case failed.
     """
-    world = offline.world(filenames, namespace=namespace, kubernetes_version=kubernetes_version)
-    cases = [case for file in case_files for case in load(Path(file), namespace=namespace)]
+    cases = [case for file in case_files for case in load(Path(file), namespace=world.namespace)]
     failed = 0
     for case in cases:
         outcome, what = run(case, world.catalog)

@@ -12,7 +12,7 @@ import click
 from injector.core import errors
 from webhook.commands import offline
 from webhook.commands.offline import World
-from webhook.core import decide, usage
+from webhook.core import again, decide, usage
 from webhook.core.plan_reads import places
 from webhook.core.usage import Usage
 
@@ -31,14 +31,11 @@ Examples:
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
-def _command(
-    name: str, filenames: tuple[str, ...], namespace: str, kubernetes_version: str, output: str
-) -> int:
+def _command(name: str, world: World, output: str) -> int:
     """List the services, environments and pods that refer to NAME, directly or through imports.
 
     NAME is a service (or NAMESPACE/SERVICE), a key, a store, or STORE:PATH; * stands for any text.
     """
-    world = offline.world(filenames, namespace=namespace, kubernetes_version=kubernetes_version)
     found = [each for each in _all(world) if _matches(each, name)]
     if output == "json":
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
@@ -55,14 +52,17 @@ def main(argv: Sequence[str]) -> int:
 def _all(world: World) -> Iterator[Usage]:
     yield from usage.usages(world.catalog)
     for _, template in world.pods:
-        made, wish, _, _ = decide.make(
-            template.namespace, template.pod, world.catalog, offline.INJECTION
-        )
+        first = offline.before_injection(template.pod)
+        made, wish, _, _ = decide.make(template.namespace, first, world.catalog, offline.INJECTION)
         by = f"{template.kind} {template.namespace}/{template.name}"
         if wish.service is not None:
             target = f"{template.namespace}/{wish.service}"
             yield Usage(by=by, place="annotation service", kind=usage.SERVICE, target=target)
-        if made is not None:
+        # What a pod that runs reads stands in it, whatever is asked for by now.
+        running = again.before(template.pod) if again.carries_parts(template.pod) else None
+        if running is not None:
+            yield from places(running.plan, by)
+        elif made is not None:
             yield from places(made.plan, by)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from tests.e2e.scenarios import pods
 from tests.e2e.scenarios.services import asker, denial, literals, service
 from tests.e2e.testbed.api import ApiError
-from tests.e2e.testbed.process import until
+from tests.e2e.testbed.process import run, until
 
 IN_EFFECT_S = 1.0
 
@@ -142,6 +144,33 @@ def test_a_grant_lets_one_namespace_take_one_key(tenant, lender):
     assert not_granted.replace("CLOSED", "KEY") == missing.replace("ABSENT", "KEY")
     assert f"nothing called $source.{lender}/CLOSED is offered here" in not_granted
     assert f"nothing called $source.{lender}/OPEN_A is offered here" in refused("", by="stranger")
+
+
+def test_people_ask_the_cluster_itself(tenant):
+    """`explain` and `who-uses` answer from the cluster, of a pod that runs and holds its plan."""
+    cluster, here = tenant.cluster, tenant.namespace
+    tenant.apply(service("base", here, {"A": "1"}), service("app", here, {"B": "#{$base/A}!"}))
+    until(
+        lambda: literals(cluster, asker(service="app"), here),
+        what="the service is known",
+        timeout_s=10,
+        retry_on=(ApiError,),
+    )
+    cluster.create(asker(service="app"), here)
+
+    def ask(*argv):
+        command = (sys.executable, "-m", "injector", *argv, "--cluster")
+        return run(*command, env={**os.environ, **cluster.env}).decode().splitlines()
+
+    assert ask("explain", "trial") == [
+        f"Pod {here}/trial",
+        "└─ B   (container app)",
+        "     is        #{$base/A}!",
+        f"     from      ServiceSecrets {here}/app spec.env.B",
+        f"     uses      A of ServiceSecrets {here}/base",
+    ]
+    users = [line.split()[:2] for line in ask("who-uses", f"{here}/*")[1:]]
+    assert users == [["ServiceSecrets", f"{here}/app"], ["Pod", f"{here}/trial"]]
 
 
 @pytest.mark.parametrize(
