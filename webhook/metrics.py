@@ -39,6 +39,7 @@ class Metrics:
         self._rejected = self._counter(
             "requests_rejected", "Requests that were no review.", "status"
         )
+        self._audits = self._counter("policy_audits", "What policies with action Audit found.")
         self._faults = self._counter("faults", "Faults of our own, answered or survived.", "part")
         self._observed: dict[str, Callable[[float], None]] = {}
         self._counted: dict[tuple[str, str, str], Callable[[], None]] = {}
@@ -65,6 +66,10 @@ class Metrics:
     def rejected(self, status: int) -> None:
         """Count one request that got an HTTP error instead of an answer."""
         self._rejected.labels(str(status)).inc()
+
+    def audited(self, count: int) -> None:
+        """Count what policies with the action Audit found in one review; the log has the lines."""
+        self._audits.inc(count)
 
     def fault(self, part: str) -> None:
         """Count one fault of our own; parts are names in the code."""

@@ -141,6 +141,9 @@ class Admission:
             answer = review.answer(asked, outcome)
         took_s = perf_counter() - began_s
         self._metrics.answered(endpoint, outcome.kind, outcome.reason, took_s)
+        audits = outcome.facts.get("audits")
+        if isinstance(audits, list):
+            self._metrics.audited(len(audits))
         _log_review(endpoint, asked, outcome, took_s)
         return answer
 

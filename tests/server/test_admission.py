@@ -12,6 +12,7 @@ from webhook import connections, logs
 from webhook.core.catalog import Catalog
 from webhook.core.decide import decide
 from webhook.core.patch import Injection
+from webhook.core.review import Outcome
 from webhook.metrics import MAX_REASONS, Metrics
 from webhook.server import Admission
 
@@ -69,6 +70,20 @@ async def test_a_fault_of_our_own_is_a_denial_without_a_trace():
     ]
     assert 'secret_injector_webhook_faults_total{part="decide"} 1.0' in metrics
     assert 'outcome="deny",reason="fault"} 1.0' in metrics
+
+
+async def test_what_audits_find_is_counted():
+    """Two findings of policies with the action Audit are two in the metric, and no denial."""
+
+    def audited(_request, _catalog):
+        return Outcome(kind="skip", reason="not_asked", facts={"audits": ["one", "two"]})
+
+    async with Served(audited) as served:
+        _, body = await served.ask()
+        metrics = served.metrics.render().decode()
+
+    assert json.loads(body)["response"]["allowed"] is True
+    assert "secret_injector_webhook_policy_audits_total 2.0" in metrics
 
 
 async def test_a_fault_is_logged_with_its_place_and_no_value(tmp_path):
