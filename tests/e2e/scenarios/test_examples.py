@@ -135,3 +135,16 @@ def shown(found, wanted):
     return {
         name: True if wanted.get(name) is True and value else value for name, value in found.items()
     }
+
+
+def test_presets_that_a_service_imports_cannot_be_deleted(local_cluster):
+    """`kubectl delete svcsec base` is answered word for word as the example's README says."""
+    readme = (examples.FOLDER / "04-presets" / "README.md").read_text()
+
+    with pytest.raises(CommandFailedError) as caught:
+        local_cluster.kubectl("delete", "svcsec", "base", "--namespace", NAMESPACE)
+
+    answer = readme.partition("$ kubectl delete svcsec base\n")[2].partition("\n```")[0]
+    assert answer.startswith("Error from server (Forbidden): ")
+    assert answer in str(caught.value)
+    assert local_cluster.get("ServiceSecrets", "base", NAMESPACE)["spec"]["presets"] != []

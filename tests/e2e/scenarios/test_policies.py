@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.e2e.scenarios import examples
+from tests.e2e.scenarios.replicas import Replicas
 from tests.e2e.scenarios.services import (
     asker,
     denial,
@@ -16,7 +17,7 @@ from tests.e2e.scenarios.services import (
     service,
     store_unchecked,
 )
-from tests.e2e.scenarios.system import NAMESPACE
+from tests.e2e.scenarios.system import NAMESPACE, RELEASE
 from tests.e2e.testbed.api import ApiError
 from tests.e2e.testbed.process import until
 
@@ -128,9 +129,11 @@ def test_warn_lets_the_pod_in_and_tells_its_author(tenant, policy):
     assert literals(tenant.cluster, asker(env={"A": "1"}), here) == {"A": "1"}
 
 
-def test_audit_speaks_to_the_log_alone(system, tenant, policy):
-    """The author hears nothing; the replica that answered notes pod, policy, rule and key."""
+def test_audit_speaks_to_the_log_alone(system, local_cluster, tenant, policy):
+    """The author hears nothing; the replica that answered notes pod, policy, rule, and counts."""
     here = tenant.namespace
+    replicas = Replicas(local_cluster, namespace=NAMESPACE, deployment=RELEASE)
+    before = sum(replicas.metric("policy_audits_total").values())
     policy(f"{here}-a", action="Audit", rules={"env": "forbidden"})
 
     def noted():
@@ -149,6 +152,7 @@ def test_audit_speaks_to_the_log_alone(system, tenant, policy):
     found = until(noted, what="a line of the log", timeout_s=KNOWN_S)
 
     said = f"variables are forbidden, use files: A (policy {here}-a, rule env)"
+    assert sum(replicas.metric("policy_audits_total").values()) > before
     assert found["audits"] == [f"SI-121 container app: {said}"]
     assert (found["name"], found["outcome"], found["event"]) == (
         "trial",
