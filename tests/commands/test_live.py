@@ -8,12 +8,17 @@ import pytest
 from injector import cli
 from tests import asking
 from tests.server.apiserver import NAMESPACES, NODES, STORES, ApiServer, answer
-from webhook.commands import live
 
 SERVICES = STORES.replace("clustersecretstores", "servicesecrets")
 ENVIRONMENTS = STORES.replace("clustersecretstores", "environmentsecrets")
 POLICIES = STORES.replace("clustersecretstores", "clusterinjectionpolicies")
-READ = {NAMESPACES, NODES, STORES, SERVICES, ENVIRONMENTS, POLICIES, *live.WORKLOADS.values()}
+PODS, DEPLOYMENTS, JOBS = "/api/v1/pods", "/apis/apps/v1/deployments", "/apis/batch/v1/jobs"
+READ = {
+    *(NAMESPACES, NODES, STORES, SERVICES, ENVIRONMENTS, POLICIES, PODS, DEPLOYMENTS, JOBS),
+    *("/apis/apps/v1/statefulsets", "/apis/apps/v1/daemonsets", "/apis/batch/v1/cronjobs"),
+}
+"""All that is ever asked for: no Secret is among it."""
+
 SPEC = {"address": "https://vault.example.com", "auth": {"kubernetes": {"role": "app"}}}
 ASKING = {"secret-injector.io/service": "checkout"}
 
@@ -63,18 +68,18 @@ async def fill(server):
     await server.put(STORES, "vault", spec=store["spec"])
     await server.put(SERVICES, "checkout", metadata=place, spec=service["spec"])
     await server.put(
-        live.WORKLOADS["Deployment"],
+        DEPLOYMENTS,
         "checkout",
         metadata=place,
         spec={"replicas": 2, "template": pod},
     )
     await server.put(
-        live.WORKLOADS["Pod"],
+        PODS,
         "checkout-1",
         metadata={**place, "annotations": ASKING},
         spec=injected["spec"],
     )
-    await server.put(live.WORKLOADS["Pod"], "other", metadata=place, spec=pod["spec"])
+    await server.put(PODS, "other", metadata=place, spec=pod["spec"])
 
 
 def test_a_running_pod_is_explained_by_its_name(ask):
@@ -139,7 +144,7 @@ def test_a_kind_that_may_not_be_listed_is_named_and_passed_over(ask):
     """A developer who may not list nodes still gets an answer, and is told what was left out."""
 
     def prepare(server):
-        server.collections.discard(live.WORKLOADS["Job"])  # not installed: nothing to say
+        server.collections.discard(JOBS)  # not installed: nothing to say
         server.faults.extend([("list", served) for served in [refused_for(NODES, server)] * 12])
 
     status, out, err, _ = ask("who-uses", "vault", prepare=prepare)

@@ -16,7 +16,10 @@ TAKE_OVER_S = 60
 
 GOOD = {
     "ClusterSecretStore": {"k8s": {}},
-    "EnvironmentSecrets": {"namespaceSelector": {"matchLabels": {"of": "nobody"}}, "env": {"B": "1"}},
+    "EnvironmentSecrets": {
+        "namespaceSelector": {"matchLabels": {"of": "nobody"}},
+        "env": {"B": "1"},
+    },
     "ClusterInjectionPolicy": {
         "match": {"namespaceSelector": {"matchLabels": {"of": "nobody"}}},
         "rules": {"paths": [{"store": "vault", "allow": ["secret/{namespace}/**"]}]},
