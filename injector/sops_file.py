@@ -33,6 +33,7 @@ _MAC_ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
 """What SOPS hashes first when only encrypted values are in the MAC."""
 
 _SERVICES = {
+    "age": "age",
     "kms": "AWS KMS",
     "gcp_kms": "Google Cloud KMS",
     "azure_kv": "Azure Key Vault",
@@ -41,32 +42,40 @@ _SERVICES = {
 }
 
 
-def decrypt(document: Document, identity: str) -> Mapping[str, Json | bytes]:
+def decrypt(document: Document, key: bytes) -> Mapping[str, Json | bytes]:
     """Return all values of a file; raises LocalFileError, which never quotes any."""
-    return _Opening(document, _data_key(document.metadata, identity)).opened()
+    if len(key) != 32:
+        raise _damaged("its data key has not the length of one")
+    return _Opening(document, key).opened()
 
 
-def _data_key(metadata: Mapping[str, Any], identity: str) -> bytes:
-    """Return the key of all values, from the first age entry that the identity opens."""
+def entries(document: Document, service: str) -> list[Mapping[str, Any]]:
+    """Return the sealed data keys for `age` or `kms`; raises LocalFileError if there are none."""
+    metadata = document.metadata
     if metadata.get("key_groups") or metadata.get("shamir_threshold"):
         what = "the file needs keys of several groups (Shamir), which is not supported"
         raise LocalFileError(errors.NOT_SUPPORTED, what, "encrypt it for one group")
-    entries = metadata.get("age") or []
-    if not entries:
-        services = [name for key, name in _SERVICES.items() if metadata.get(key)]
-        what = f"the file is encrypted by {' and '.join(services) or 'no service that we know'}"
-        hint = "add an age recipient: sops rotate -i --add-age age1... FILE"
-        raise LocalFileError(errors.NOT_SUPPORTED, f"{what}; only age is supported", hint)
+    found = metadata.get(service)
+    if isinstance(found, list) and found and all(isinstance(entry, Mapping) for entry in found):
+        return found
+    services = [words for name, words in _SERVICES.items() if metadata.get(name)]
+    what = f"the file is encrypted by {' and '.join(services) or 'no service that we know'}"
+    hint = "the store's identity is for age, its kms for AWS KMS; sops rotate -i adds a key"
+    raise LocalFileError(
+        errors.NOT_SUPPORTED, f"{what}, and the store is for {_SERVICES[service]}", hint
+    )
+
+
+def age_key(document: Document, identity: str) -> bytes:
+    """Return the key of all values, from the first age entry that the identity opens."""
+    sealed = entries(document, "age")
     keys = local_file.identities(identity)
-    for entry in entries:
-        sealed = entry.get("enc") if isinstance(entry, Mapping) else None
+    for entry in sealed:
         try:
-            key = pyrage.decrypt(str(sealed).encode(), keys)
+            return bytes(pyrage.decrypt(str(entry.get("enc")).encode(), keys))
         except pyrage.DecryptError:
             continue
-        if len(key) == 32:
-            return bytes(key)
-    there = ", ".join(str(e.get("recipient")) for e in entries if isinstance(e, Mapping))
+    there = ", ".join(str(entry.get("recipient")) for entry in sealed)
     what = f"the identity opens none of the file's age entries; it is encrypted for {there[:200]}"
     hint = "sops rotate -i --add-age RECIPIENT FILE adds it (age-keygen -y shows the recipient)"
     raise LocalFileError(errors.UNAUTHENTICATED, what, hint)

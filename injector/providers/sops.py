@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import importlib
 import os
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +19,9 @@ from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource
 from injector.deadline import Deadline
 from injector.local_format import LocalFileError
 from injector.providers import Access
-from injector.sops_format import NotSops
+from injector.sops_format import Document, NotSops
+
+_KMS = "injector.providers.aws.kms"
 
 
 def open_session(store: Store, access: Access) -> SopsSession:
@@ -26,16 +30,33 @@ def open_session(store: Store, access: Access) -> SopsSession:
     if not isinstance(spec, Sops):
         raise TypeError(store.provider)
     sealed = _source(spec.file, access, "file", errors.DOWN)
-    identity = _source(spec.identity, access, "identity", errors.UNAUTHENTICATED)
     try:
         document = sops_format.parse(sealed, spec.format)
-        return SopsSession(sops_file.decrypt(document, identity.decode("utf-8", "replace")))
+        return SopsSession(sops_file.decrypt(document, _key(document, store, spec, access)))
     except NotSops as error:
         what = f"{_place(spec.file)} is no file of SOPS: {error}"
         hint = "encrypt it: sops encrypt -i FILE; and check the store's format"
         raise LoginFailed(Failure(code=errors.CONTENT, what=what, hint=hint)) from None
     except LocalFileError as error:
         raise LoginFailed(Failure(code=error.code, what=error.what, hint=error.hint)) from None
+
+
+def _key(document: Document, store: Store, spec: Sops, access: Access) -> bytes:
+    """Return the key of all values; raises LoginFailed, LocalFileError."""
+    if spec.identity is not None:
+        identity = _source(spec.identity, access, "identity", errors.UNAUTHENTICATED)
+        return sops_file.age_key(document, identity.decode("utf-8", "replace"))
+    kms = importlib.import_module(_KMS)  # loads aiobotocore
+    sealed = tuple(
+        kms.SealedKey(
+            arn=str(entry.get("arn")),
+            data=base64.b64decode(str(entry.get("enc"))),
+            context={str(k): str(v) for k, v in (entry.get("context") or {}).items()},
+        )
+        for entry in sops_file.entries(document, "kms")
+    )
+    key: bytes = kms.open_key(store, spec.kms, access, sealed)
+    return key
 
 
 class SopsSession:

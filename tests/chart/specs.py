@@ -130,6 +130,21 @@ STORES = (
     {"local": {"file": _SECRET, "identity": _SECRET}},
     {"sops": {"file": _CONFIG_MAP, "format": "yaml", "identity": _SECRET}},
     {"sops": {"file": _SECRET, "format": "json", "identity": _SECRET}},
+    *(
+        {"sops": {"file": _CONFIG_MAP, "format": "yaml", "kms": {**_AWS, "auth": auth}}}
+        for auth in (
+            {"webIdentity": {"roleArn": "arn:aws:iam::123456789012:role/{namespace}-app"}},
+            {"podIdentity": {}},
+            {
+                "keys": {
+                    "accessKeyId": _SECRET,
+                    "secretAccessKey": _SECRET,
+                    "sessionToken": _SECRET,
+                }
+            },
+            {"keys": {"accessKeyId": _CONFIG_MAP, "secretAccessKey": _SECRET}},
+        )
+    ),
     {"k8s": {}},
 )
 

@@ -215,7 +215,7 @@ class SopsRig(Rig):
         }
 
     def _write(self):
-        sealed = sops_writer.encrypt(self.tree, self.identity.to_public())
+        sealed = sops_writer.encrypt(self.tree, sops_writer.for_age(self.identity.to_public()))
         self.source("configmaps/file/all.json", sealed)
 
 

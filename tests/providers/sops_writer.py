@@ -11,8 +11,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 _MODIFIED = "2026-01-01T00:00:00Z"
 
 
-def encrypt(document, recipient):
-    """Return the encrypted file of a document of mappings and texts, for one age recipient."""
+def for_age(recipient):
+    """Return how a data key is sealed for an age recipient: name and entry of the metadata."""
+
+    def seal(key):
+        enc = pyrage.encrypt(key, [recipient], armored=True).decode()
+        return "age", {"recipient": str(recipient), "enc": enc}
+
+    return seal
+
+
+def encrypt(document, sealed):
+    """Return the encrypted file of a document of mappings and texts; `sealed` seals its key."""
     key = os.urandom(32)
     hashed = hashlib.sha512()
 
@@ -31,9 +41,9 @@ def encrypt(document, recipient):
         return seal(of, ":".join(path) + ":") if of else ""
 
     tree = node(document, ())
-    enc = pyrage.encrypt(key, [recipient], armored=True).decode()
+    service, entry = sealed(key)
     tree["sops"] = {
-        "age": [{"recipient": str(recipient), "enc": enc}],
+        service: [entry],
         "lastmodified": _MODIFIED,
         "mac": seal(hashed.hexdigest().upper(), _MODIFIED),
         "version": "3.13.3",

@@ -45,7 +45,8 @@ DOTENV = {"USER": "shop", "PASSWORD": "p$a#b c", "MULTI": "a\nb", "EMPTY": ""}
 
 def opened(data, form, identity=IDENTITY):
     """Return the values of a file."""
-    return sops_file.decrypt(sops_format.parse(data, form), identity)
+    document = sops_format.parse(data, form)
+    return sops_file.decrypt(document, sops_file.age_key(document, identity))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def _plaintext(document):
         (
             lambda d: d["sops"].update(age=[], kms=[{"arn": "arn:aws:kms:x"}]),
             errors.NOT_SUPPORTED,
-            "the file is encrypted by AWS KMS; only age is supported",
+            "the file is encrypted by AWS KMS, and the store is for age",
         ),
         (
             lambda d: d["sops"].update(key_groups=[{}], shamir_threshold=2),

@@ -166,6 +166,11 @@ def parse_parameter_store(fields: Fields, *, in_cluster: bool) -> ParameterStore
     return _parse(ParameterStore, fields, in_cluster=in_cluster)
 
 
+def parse_key_service(fields: Fields, *, in_cluster: bool) -> Aws:
+    """Return how AWS KMS is reached and entered; problems go to the fields."""
+    return _parse(Aws, fields, in_cluster=in_cluster)
+
+
 def _parse(kind: type[_Kind], fields: Fields, *, in_cluster: bool) -> _Kind:
     home = _place(fields)
     fallbacks = fields.children("fallbacks", most=4)

@@ -1,11 +1,12 @@
-"""The definition of a `sops` store: one file that SOPS encrypted, and the age key that opens it."""
+"""The definition of a `sops` store: one file that SOPS encrypted, and what opens it."""
 
 from __future__ import annotations
 
 from injector.core import reference
 from injector.core.fields import Fields
 from injector.core.record import Record
-from injector.core.stores import source
+from injector.core.stores import aws, source
+from injector.core.stores.aws import Aws
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
 
 FORMATS = ("yaml", "json", "dotenv")
@@ -13,16 +14,21 @@ _SUFFIXES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv"}
 
 
 class Sops(Record):
-    """A file (ConfigMap, Secret, or a path on a laptop), its format, and its age identity."""
+    """A file (ConfigMap, Secret, or a path on a laptop), its format, and what opens it.
+
+    Either `identity`, an age key, or `kms`, how AWS KMS is reached and entered; the other is None.
+    """
 
     file: SecretSource | ConfigMapSource | LocalFile
     format: str
-    identity: SecretSource | ConfigMapSource | LocalFile
+    identity: SecretSource | ConfigMapSource | LocalFile | None
+    kms: Aws | None = None
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
-        """Return the file and the key to mount."""
-        del store, audience
-        return tuple(ref for ref in (self.file, self.identity) if not isinstance(ref, LocalFile))
+        """Return the file, and the key or the token, to mount."""
+        needed = (self.file,) if self.identity is None else (self.file, self.identity)
+        mounted = tuple(ref for ref in needed if not isinstance(ref, LocalFile))
+        return mounted if self.kms is None else (*mounted, *self.kms.sources(store, audience))
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """A path is the keys from the top of the file down, with slashes between them."""
@@ -46,11 +52,15 @@ def parse(fields: Fields, *, in_cluster: bool) -> Sops:
         if not form:
             what = "is required where the file's name has none of .yaml, .yml, .json, .env"
             fields.problem("format", what)
-    identity = source.take(fields, "identity", in_cluster=in_cluster)
+    identity, kms = None, None
+    if fields.one_of(("identity", "kms")) == "kms":
+        kms = aws.parse_key_service(fields.child("kms"), in_cluster=in_cluster)
+    else:
+        identity = source.take(fields, "identity", in_cluster=in_cluster) or nowhere
     if isinstance(identity, ConfigMapSource):
         fields.problem("identity", "must come from a Secret: a ConfigMap is no place for a key")
     fields.finish()
-    return Sops(file=file or nowhere, format=form, identity=identity or nowhere)
+    return Sops(file=file or nowhere, format=form, identity=identity, kms=kms)
 
 
 def _by_suffix(file: SecretSource | ConfigMapSource | LocalFile) -> str:

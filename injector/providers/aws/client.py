@@ -21,10 +21,10 @@ from injector.core.record import Record, hidden
 from injector.core.stores.aws import Place
 from injector.providers.aws.transport import Transport
 
-SECRETS_MANAGER, PARAMETER_STORE, STS = "secretsmanager", "ssm", "sts"
+SECRETS_MANAGER, PARAMETER_STORE, STS, KMS = "secretsmanager", "ssm", "sts", "kms"
 MAX_CONNECTIONS = 8
 
-_SERVICES = [PARAMETER_STORE, SECRETS_MANAGER, STS]
+_SERVICES = [KMS, PARAMETER_STORE, SECRETS_MANAGER, STS]
 
 
 class Credentials(Record):

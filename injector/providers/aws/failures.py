@@ -42,6 +42,12 @@ _BAD_SIGNATURE = (
 )
 _MISSING = (errors.MISSING, "no such secret", "")
 _KMS = (errors.FORBIDDEN, "the KMS key does not decrypt it for this identity", _KMS_HINT)
+_KMS_STATE = (errors.FORBIDDEN, "the KMS key is disabled, deleted or not there", _KMS_HINT)
+_SEALED = (
+    errors.CONTENT,
+    "KMS finds the sealed key damaged, or bound to another key or context",
+    "",
+)
 _BUSY = (errors.THROTTLED, "AWS asked us to slow down", "")
 _DOWN = (errors.DOWN, "AWS has a fault of its own", "")
 _FORM = (
@@ -54,13 +60,16 @@ _MEANINGS: Mapping[str, _Meaning] = {
     "AccessDenied": _DENIED,
     "AccessDeniedException": _DENIED,
     "DecryptionFailure": _KMS,
+    "DisabledException": _KMS_STATE,
     "ExpiredToken": _EXPIRED,
     "ExpiredTokenException": _EXPIRED,
     "IDPCommunicationError": (errors.DOWN, "AWS cannot reach the cluster's OIDC issuer", ""),
     "IncompleteSignature": _BAD_SIGNATURE,
+    "IncorrectKeyException": _SEALED,
     "InternalFailure": _DOWN,
     "InternalServerError": _DOWN,
     "InternalServiceError": _DOWN,
+    "InvalidCiphertextException": _SEALED,
     "InvalidClientTokenId": _NOT_KNOWN,
     "InvalidIdentityToken": (
         errors.UNAUTHENTICATED,
@@ -75,7 +84,11 @@ _MEANINGS: Mapping[str, _Meaning] = {
         "aws secretsmanager restore-secret brings a deleted one back",
     ),
     "InvalidSignatureException": _BAD_SIGNATURE,
+    "KMSInternalException": _DOWN,
+    "KMSInvalidStateException": _KMS_STATE,
+    "KeyUnavailableException": _DOWN,
     "MissingAuthenticationToken": _NOT_KNOWN,
+    "NotFoundException": _KMS_STATE,
     "OptInRequired": (errors.UNAUTHENTICATED, "the account has not enabled this region", ""),
     "ParameterNotFound": (errors.MISSING, "no such parameter", ""),
     "ParameterVersionLabelLimitExceeded": _FORM,

@@ -41,7 +41,9 @@ def open_session(store: Store, access: Access) -> AwsSession:
 
 
 class AwsSession:
-    """The session; `open_session` is the only one to make it."""
+    """The session; `open_session` is the only one to make it, but for one with KMS."""
+
+    _service = client.SECRETS_MANAGER
 
     def __init__(self, store: Store, spec: Aws, access: Access) -> None:
         """Prepare; nothing is asked yet."""
@@ -49,9 +51,8 @@ class AwsSession:
         self._reader = (
             parameter_store.read if isinstance(spec, ParameterStore) else secrets_manager.read
         )
-        self._service = (
-            client.PARAMETER_STORE if isinstance(spec, ParameterStore) else client.SECRETS_MANAGER
-        )
+        if isinstance(spec, ParameterStore):
+            self._service = client.PARAMETER_STORE
         self._loop = OwnLoop()
         self._runner = asyncio.Runner(loop_factory=lambda: self._loop)
         self._open = AsyncExitStack()
@@ -95,11 +96,13 @@ class AwsSession:
             what = f"{type(fault).__name__} while reading from AWS"
             return dict.fromkeys(reads, Failure(code=errors.INTERNAL_ERROR, what=what))
 
-    def ask(self, operation: str, deadline: Deadline, **parameters: Any) -> Answer:
-        """Return the answer of the store's first region to a writer's call; raises CallFailed."""
+    def ask(
+        self, operation: str, deadline: Deadline, *, place: Place | None = None, **parameters: Any
+    ) -> Answer:
+        """Return the answer to one call, by default in the first region; raises CallFailed."""
 
         async def asked() -> Answer:
-            api = await self._api(self._spec.places[0], deadline)
+            api = await self._api(place or self._spec.places[0], deadline)
             return await api.call(operation, **parameters)
 
         return self._runner.run(asked())
