@@ -78,8 +78,10 @@ class System:
 
     def tenant(self, namespace: str) -> Tenant:
         """Return *namespace* as a tenant: Vault knows it by a role of its name."""
-        self.vault.policy(namespace, f"secret/data/{namespace}/*", f"kv1/{namespace}/*")
-        self.vault.kubernetes_role(namespace, namespace, namespaces=[namespace])
+        # Not the bare name: Vault's own policy `default` is part of every token.
+        policy = f"tenant-{namespace}"
+        self.vault.policy(policy, f"secret/data/{namespace}/*", f"kv1/{namespace}/*")
+        self.vault.kubernetes_role(namespace, policy, namespaces=[namespace])
         return Tenant(cluster=self.cluster, vault=self.vault, namespace=namespace)
 
 

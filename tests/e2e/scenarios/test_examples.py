@@ -39,8 +39,9 @@ def give(example, tenant):
         assert mount == "secret"
         tenant.vault.put(name, data)
     for namespace in (NAMESPACE, *example.namespaces()):
-        tenant.vault.policy(namespace, "secret/data/*")
-        tenant.vault.kubernetes_role(namespace, namespace, namespaces=[namespace])
+        policy = f"example-{namespace}"
+        tenant.vault.policy(policy, "secret/data/*")
+        tenant.vault.kubernetes_role(namespace, policy, namespaces=[namespace])
     if local := given.get("local"):
         (store,) = (i["spec"]["local"] for i in example.objects() if "local" in i.get("spec", {}))
         file, identity = store["file"]["configMapRef"], store["identity"]["secretRef"]
