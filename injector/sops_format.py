@@ -165,18 +165,30 @@ def _dotenv(text: str) -> Node:
     return {**tree, METADATA: metadata} if metadata else tree
 
 
+_STEP = re.compile(r"__(list|map)_")
+
+
 def _unflatten(metadata: dict[str, Any], name: str, value: Scalar) -> None:
     """Put `age__list_0__map_enc` where it belongs: SOPS has flat names for what is deep."""
-    match = re.fullmatch(r"([a-z_]+?)__list_([0-9]{1,3})__map_([a-z_]+)", name)
-    if match is None:
-        metadata[name] = value
-        return
-    entries = metadata.setdefault(match[1], [])
-    if not isinstance(entries, list) or int(match[2]) > len(entries):
-        raise NotSops("its data of SOPS is damaged")
-    if int(match[2]) == len(entries):
-        entries.append({})
-    entries[int(match[2])][match[3]] = value
+    first, *steps = _STEP.split(name)
+    at: Any = metadata
+    key: str | int = first
+    for kind, step in zip(steps[::2], steps[1::2], strict=True):
+        inner: dict[str, Any] | list[Any] = [] if kind == "list" else {}
+        at = _below(at, key, inner)
+        key = int(step) if kind == "list" and step.isdecimal() else step
+    _below(at, key, value)
+
+
+def _below(at: Any, key: str | int, new: Any) -> Any:
+    """Return what stands at the key of a mapping or list, put there now if nothing does."""
+    if isinstance(at, dict) and isinstance(key, str):
+        return at.setdefault(key, new)
+    if isinstance(at, list) and isinstance(key, int) and key <= len(at):
+        if key == len(at):
+            at.append(new)
+        return at[key]
+    raise NotSops("its data of SOPS is damaged")
 
 
 def _plain(node: object) -> Any:

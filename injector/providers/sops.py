@@ -47,14 +47,17 @@ def _key(document: Document, store: Store, spec: Sops, access: Access) -> bytes:
         identity = _source(spec.identity, access, "identity", errors.UNAUTHENTICATED)
         return sops_file.age_key(document, identity.decode("utf-8", "replace"))
     kms = importlib.import_module(_KMS)  # loads aiobotocore
-    sealed = tuple(
-        kms.SealedKey(
-            arn=str(entry.get("arn")),
-            data=base64.b64decode(str(entry.get("enc"))),
-            context={str(k): str(v) for k, v in (entry.get("context") or {}).items()},
+    try:
+        sealed = tuple(
+            kms.SealedKey(
+                arn=str(entry.get("arn")),
+                data=base64.b64decode(str(entry.get("enc")), validate=True),
+                context={str(k): str(v) for k, v in (entry.get("context") or {}).items()},
+            )
+            for entry in sops_file.entries(document, "kms")
         )
-        for entry in sops_file.entries(document, "kms")
-    )
+    except (ValueError, AttributeError):
+        raise NotSops("its entries for AWS KMS are damaged") from None
     key: bytes = kms.open_key(store, spec.kms, access, sealed)
     return key
 

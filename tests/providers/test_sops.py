@@ -170,3 +170,31 @@ def test_the_format_comes_from_the_name_or_is_asked_for():
 
     assert [problem.source for problem in caught.value.problems] == ["spec.sops.format"]
     assert parsed.spec.format == "yaml"
+
+
+def test_flat_names_of_a_dotenv_file_are_what_is_deep_elsewhere():
+    """Lists of mappings in mappings, as SOPS flattens a key of KMS with its context."""
+    lines = (
+        "A=1",
+        "sops_kms__list_0__map_arn=arn:aws:kms:x",
+        "sops_kms__list_0__map_context__map_app=shop",
+        "sops_kms__list_1__map_arn=arn:aws:kms:y",
+        "sops_mac=m",
+    )
+
+    document = sops_format.parse("\n".join(lines).encode(), "dotenv")
+
+    assert document.metadata == {
+        "kms": [
+            {"arn": "arn:aws:kms:x", "context": {"app": "shop"}},
+            {"arn": "arn:aws:kms:y"},
+        ],
+        "mac": "m",
+    }
+
+
+@pytest.mark.parametrize("name", ["age__list_1__map_enc", "age__list_x__map_enc", "mac__map_x"])
+def test_damaged_names_are_refused(name):
+    """Nothing is guessed."""
+    with pytest.raises(sops_format.NotSops, match="its data of SOPS is damaged"):
+        sops_format.parse(f"sops_mac=m\nsops_{name}=1\n".encode(), "dotenv")
