@@ -151,7 +151,17 @@ class Daemon:
 
     def freeze(self) -> None:
         """Stop the program's clock: it keeps its connections and answers nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
+        pid = self.pid
+        os.kill(pid, signal.SIGSTOP)
+        # A signal is on its way for a moment, and a busy thread runs on until it arrives.
+        threads = Path(f"/proc/{pid}/task")
+        until(
+            lambda: all(_state(thread) == "T" for thread in threads.iterdir()),
+            what=f"{self.name} stands still",
+            timeout_s=5,
+            every_s=0.01,
+            retry_on=(OSError,),
+        )
 
     def thaw(self) -> None:
         """Let a frozen program run on; nsenter froze with it and must go on too."""
@@ -188,3 +198,8 @@ class Daemon:
         """Return the last lines of the log, for error messages."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return f"{self.log}:\n" + "\n".join(text.splitlines()[-lines:])
+
+
+def _state(thread: Path) -> str:
+    """Return the state of a thread (proc(5)): the letter behind its name in brackets."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
