@@ -1,4 +1,4 @@
-"""The reference pages are made from the code: a page that differs is out of date (`make golden`)."""
+"""The reference pages are made from the code: one that differs is out of date (`make golden`)."""
 
 from collections.abc import Iterator
 from pathlib import Path
