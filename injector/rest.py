@@ -14,6 +14,8 @@ from typing import TypeVar
 from injector.connection import Unanswered
 from injector.core import errors
 from injector.core.secret import Failure, Json, LoginFailed, Number
+from injector.core.stores import Store
+from injector.core.stores.address import Address
 from injector.core.stores.source import (
     ConfigMapSource,
     LocalFile,
@@ -21,11 +23,31 @@ from injector.core.stores.source import (
     Source,
     TokenSource,
 )
-from injector.http_session import MAX_CONNECTIONS, Answer
+from injector.http_session import MAX_CONNECTIONS, Answer, HttpSession
 from injector.providers import Access
 
 _Key = TypeVar("_Key")
 _Found = TypeVar("_Found")
+
+
+Connect = Callable[[Address, Callable[[Answer], Failure]], HttpSession]
+"""Opens a session with a server, for a judge of its refusals."""
+
+
+def connector(store: Store, access: Access, ca_bundle: str | None) -> Connect:
+    """Return how to connect to the servers of a store, each known by its own name."""
+
+    def connect(at: Address, judge: Callable[[Answer], Failure]) -> HttpSession:
+        return HttpSession(
+            at,
+            ca_bundle=ca_bundle,
+            server_name=None,
+            timeout_s=store.timeout_s,
+            deadline=access.deadline,
+            judge=judge,
+        )
+
+    return connect
 
 
 def credential(access: Access, source: Source | LocalFile) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from injector import rest
@@ -20,7 +20,6 @@ from injector.core.record import replace
 from injector.core.secret import Failure, Json, LoginFailed, Number, Secret
 from injector.core.stores import Store
 from injector.core.stores import azure as definition
-from injector.core.stores.address import Address
 from injector.core.stores.azure import AzureKeyVault, FederatedLogin
 from injector.deadline import Deadline
 from injector.http_session import Answer, HttpSession
@@ -39,16 +38,7 @@ def open_session(store: Store, access: Access) -> AzureSession:
     if not isinstance(spec, AzureKeyVault):
         raise TypeError(store.provider)
 
-    def connect(at: Address, judge: Callable[[Answer], Failure]) -> HttpSession:
-        return HttpSession(
-            at,
-            ca_bundle=spec.ca_bundle,
-            server_name=None,
-            timeout_s=store.timeout_s,
-            deadline=access.deadline,
-            judge=judge,
-        )
-
+    connect = rest.connector(store, access, spec.ca_bundle)
     session = AzureSession(spec, connect(spec.address, partial(refusal, spec)))
     proof = rest.credential(access, spec.proof(store.name, store.audience))
     about = claims.parse(proof) if isinstance(spec.login, FederatedLogin) else Claims()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from injector import rest
@@ -18,16 +18,12 @@ from injector.core.plan import Read
 from injector.core.record import replace
 from injector.core.secret import Failure, Json, LoginFailed, Secret
 from injector.core.stores import Store
-from injector.core.stores.address import Address
 from injector.core.stores.gcp import FederatedLogin, GcpSecretManager
 from injector.deadline import Deadline
-from injector.http_session import Answer, HttpSession
+from injector.http_session import HttpSession
 from injector.providers import Access
 from injector.providers.gcp import answers, login
 from injector.providers.gcp.crc32c import crc32c
-
-Connect = Callable[[Address, Callable[[Answer], Failure]], HttpSession]
-"""Opens a session with a server, for a judge of its refusals."""
 
 
 def open_session(store: Store, access: Access) -> GcpSession:
@@ -36,16 +32,7 @@ def open_session(store: Store, access: Access) -> GcpSession:
     if not isinstance(spec, GcpSecretManager):
         raise TypeError(store.provider)
 
-    def connect(at: Address, judge: Callable[[Answer], Failure]) -> HttpSession:
-        return HttpSession(
-            at,
-            ca_bundle=spec.ca_bundle,
-            server_name=None,
-            timeout_s=store.timeout_s,
-            deadline=access.deadline,
-            judge=judge,
-        )
-
+    connect = rest.connector(store, access, spec.ca_bundle)
     proof = rest.credential(access, spec.proof(store.name, store.audience))
     who = ""
     try:
@@ -117,7 +104,7 @@ def _federated(
     proof: str,
     *,
     principal: str,
-    connect: Connect,
+    connect: rest.Connect,
 ) -> str:
     sts = connect(spec.sts, partial(answers.exchange_refusal, claims.parse(proof)))
     try:
