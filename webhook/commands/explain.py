@@ -13,12 +13,14 @@ import click
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from webhook.commands import costs, offline
+from webhook.commands.documents import Document
 from webhook.commands.graph import graph
 from webhook.commands.offline import World
+from webhook.commands.places import Places
 from webhook.core import decide, inheritance, policy, provenance
 from webhook.core import pod as pods
 from webhook.core.manifests import PodTemplate
-from webhook.core.provenance import Account, Written
+from webhook.core.provenance import Account
 
 EXAMPLES = """\b
 Examples:
@@ -65,6 +67,7 @@ def _command(
     NAME is an error code, a workload, a service, or a key; without it everything in the files is
     explained.
     """
+    places = Places(world)
     if is_cost:
         click.echo(costs.shown(world, name, pods_each, output))
         return errors.OK
@@ -72,9 +75,11 @@ def _command(
         click.echo(graph(world.catalog, output))
         return errors.OK
     reports = [
-        report for _, template in world.pods if (report := _pod(world, template, name)) is not None
+        _placed(report, places, document)
+        for document, template in world.pods
+        if (report := _pod(world, template, name)) is not None
     ]
-    reports += _services(world, name)
+    reports += [_placed(report, places, None) for report in _services(world, name)]
     if name is not None and not reports:
         known = [t.name for _, t in world.pods] + [service for _, service in world.catalog.services]
         what = f'nothing here is called "{name}"'
@@ -145,7 +150,7 @@ def _services(world: World, name: str | None) -> list[dict[str, Any]]:
             Account(
                 container="",
                 target=key,
-                written=_written(entry),
+                written=provenance.written(entry.key),
                 via=(),
                 reads=(),
                 overrode=tuple(provenance.written(weaker) for weaker in entry.overrode),
@@ -168,8 +173,12 @@ def _services(world: World, name: str | None) -> list[dict[str, Any]]:
     return reports
 
 
-def _written(found: inheritance.Found) -> Written:
-    return provenance.written(found.key)
+def _placed(report: dict[str, Any], places: Places, document: Document | None) -> dict[str, Any]:
+    """Return the report with FILE:LINE beside every definition that a file holds."""
+    for account in report["accounts"]:
+        for each in (account["written"], *account["overrode"]):
+            each["at"] = places.of(each["origin"], each["place"], document)
+    return report
 
 
 def _tree(report: dict[str, Any]) -> str:
@@ -195,10 +204,13 @@ def _details(account: dict[str, Any]) -> list[tuple[str, str]]:
     written = account["written"]
     rows = [
         ("is", written["text"] or '""'),
-        ("from", f"{written['origin']} {written['place']}".strip()),
+        ("from", _where(written)),
     ]
     rows += [("uses", f"{via['place']} of {via['origin']}") for via in account["via"]]
     rows += [("reads", text) for text in account["reads"]]
-    return rows + [
-        ("overrides", f"{weaker['origin']} {weaker['place']}") for weaker in account["overrode"]
-    ]
+    return rows + [("overrides", _where(weaker)) for weaker in account["overrode"]]
+
+
+def _where(written: dict[str, str]) -> str:
+    at = f"({written['at']})" if written["at"] else ""
+    return " ".join(filter(None, [written["origin"], written["place"], at]))

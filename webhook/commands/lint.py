@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,7 +11,7 @@ import click
 from injector import __version__
 from injector.core import errors
 from injector.core.errors import Problem
-from webhook.commands import offline
+from webhook.commands import offline, places
 from webhook.commands.documents import Document
 from webhook.commands.offline import World
 from webhook.core import decide, manifests, validate
@@ -25,8 +24,6 @@ Examples:
   secret-injector lint -f deploy/ -o github      # annotations on a pull request
   secret-injector lint -f deploy/ -o sarif > lint.sarif
 """
-
-_ANNOTATION = re.compile(r"annotation (\S+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +99,11 @@ def _warning(document: Document, text: str) -> Finding:
 
 def _finding(document: Document, problem: Problem) -> Finding:
     return Finding(
-        file=document.file, line=_line(document, problem), level="error", problem=problem
+        file=document.file,
+        line=places.line(document, problem.source),
+        level="error",
+        problem=problem,
     )
-
-
-def _line(document: Document, problem: Problem) -> int:
-    if match := _ANNOTATION.match(problem.source):
-        suffix = f"metadata.annotations.{match[1]}"
-        return next(
-            (n for path, n in document.lines.items() if path.endswith(suffix)), document.line
-        )
-    return document.line_of(problem.source.partition(" ")[0])
 
 
 def _rendered(found: list[Finding], output: str) -> str:

@@ -9,7 +9,7 @@ from injector.core import errors
 from injector.core.errors import Problem
 from injector.core.fields import Fields
 from webhook.core import selectors
-from webhook.core.annotations import ANNOTATIONS, PREFIX
+from webhook.core.annotations import ANNOTATIONS, PREFIX, parse
 from webhook.core.selectors import Selector
 
 ACTIONS = ("Deny", "Warn", "Audit")
@@ -84,6 +84,9 @@ def parse_policy(name: str, fields: Fields, problems: list[Problem], version: st
         if str(setting).removeprefix(PREFIX) not in known:
             what = f'"{setting}" is no annotation that can have a default'
             fields.problem("defaults", what, errors.did_you_mean(str(setting), known))
+    bare = {str(name).removeprefix(PREFIX): str(text) for name, text in defaults.items()}
+    for problem in parse({name: text for name, text in bare.items() if name in known})[1]:
+        fields.problem("defaults", f"{problem.source}: {problem.what}", problem.hint)
     final = fields.texts("final", pattern=GLOB, form="a key or a setting")
     fields.finish()
     return Policy(

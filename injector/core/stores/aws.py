@@ -21,7 +21,8 @@ TREE = "/*"
 """How a path ends that means every parameter one level below."""
 
 _REGION = r"[a-z]{2,5}(?:-[a-z]{2,10}){1,2}-[0-9]{1,2}"
-_ROLE_ARN = r"arn:aws[-a-z]*:iam::[0-9]{12}:role/[-A-Za-z0-9+=,.@_/{}]{1,512}"
+_ROLE_NAME = r"(?:[-A-Za-z0-9+=,.@_/]|\{namespace\}|\{serviceAccount\}){1,512}"
+_ROLE_ARN = rf"arn:aws[-a-z]*:iam::[0-9]{{12}}:role/{_ROLE_NAME}"
 _EXTERNAL_ID = r"[-A-Za-z0-9_+=,.@:/]{2,1224}"
 _SECRET_NAME = re.compile(r"[-A-Za-z0-9/_+=.@]{1,512}")
 _SECRET_ARN = re.compile(

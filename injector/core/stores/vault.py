@@ -12,7 +12,7 @@ from injector.core.stores.address import Address
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
 
 MOUNT = r"[-A-Za-z0-9_]+(?:/[-A-Za-z0-9_]+)*"
-ROLE = r"[-A-Za-z0-9_.@{}]{1,128}"
+ROLE = r"(?=.{1,128}\Z)(?:[-A-Za-z0-9_.@]|\{namespace\}|\{serviceAccount\})+"
 
 
 class TokenLogin(Record):
@@ -93,7 +93,11 @@ def _login(auth: Fields, *, in_cluster: bool) -> TokenLogin | AppRoleLogin | Sta
         login = TokenLogin(
             method=method,
             mount=mount,
-            role=child.text("role", pattern=ROLE, form="the name of a role"),
+            role=child.text(
+                "role",
+                pattern=ROLE,
+                form="a role; its variables are {namespace} and {serviceAccount}",
+            ),
         )
         child.finish()
     elif method == "appRole":

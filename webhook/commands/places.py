@@ -1,0 +1,48 @@
+"""Where in the files something is written: from what messages say to FILE:LINE."""
+
+from __future__ import annotations
+
+import re
+
+from webhook.commands.documents import Document
+from webhook.commands.offline import KINDS, World
+
+_ANNOTATION = re.compile(r"annotation (\S+)")
+
+
+def line(document: Document, source: str) -> int:
+    """Return the line of a place such as `spec.env.KEY` or `annotation secret-injector.io/env`."""
+    if match := _ANNOTATION.match(source):
+        suffix = f"metadata.annotations.{match[1]}"
+        found = (at for path, at in document.lines.items() if path.endswith(suffix))
+        return next(found, document.line)
+    return document.line_of(source.partition(" ")[0])
+
+
+class Places:
+    """The documents of a world by the names that messages give their objects."""
+
+    def __init__(self, world: World) -> None:
+        """Look at every document once."""
+        self._documents = {
+            _origin(document, world.namespace): document
+            for document in world.documents
+            if document.raw.get("kind") in KINDS
+        }
+
+    def of(self, origin: str, place: str, pod: Document | None) -> str:
+        """Return FILE:LINE of a definition, empty when no file has it; `pod` wrote its own."""
+        document = self._documents.get(origin)
+        if document is not None:
+            return f"{document.file}:{document.line_of(place)}"
+        if pod is None or origin.partition(" ")[0] in KINDS:
+            return ""
+        return f"{pod.file}:{line(pod, origin)}"
+
+
+def _origin(document: Document, namespace: str) -> str:
+    kind, metadata = str(document.raw.get("kind")), document.raw.get("metadata") or {}
+    name = str(metadata.get("name") or "")
+    if kind != "ServiceSecrets":
+        return f"{kind} {name}"
+    return f"{kind} {metadata.get('namespace') or namespace}/{name}"
