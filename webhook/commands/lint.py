@@ -66,8 +66,11 @@ def findings(world: World) -> Iterator[Finding]:
     for document in world.documents:
         kind = str(document.raw.get("kind") or "")
         if kind in offline.KINDS:
+            own = places.origin(document, world.namespace)
             for problem in validate.mistakes(kind, document.raw, world.catalog):
-                yield _finding(document, problem)
+                # What another object has wrong is found where that one stands.
+                if problem.origin in ("", own):
+                    yield _finding(document, problem)
         yield from _misplaced(document, kind)
     for document, template in world.pods:
         yield from _pod(world, document, template)

@@ -25,22 +25,23 @@ class Places:
     def __init__(self, world: World) -> None:
         """Look at every document once."""
         self._documents = {
-            _origin(document, world.namespace): document
+            origin(document, world.namespace): document
             for document in world.documents
             if document.raw.get("kind") in KINDS
         }
 
-    def of(self, origin: str, place: str, pod: Document | None) -> str:
-        """Return FILE:LINE of a definition, empty when no file has it; `pod` wrote its own."""
-        document = self._documents.get(origin)
+    def of(self, by: str, place: str, pod: Document | None) -> str:
+        """Return FILE:LINE of what `by` wrote, empty when no file has it; `pod` wrote its own."""
+        document = self._documents.get(by)
         if document is not None:
             return f"{document.file}:{document.line_of(place)}"
-        if pod is None or origin.partition(" ")[0] in KINDS:
+        if pod is None or by.partition(" ")[0] in KINDS:
             return ""
-        return f"{pod.file}:{line(pod, origin)}"
+        return f"{pod.file}:{line(pod, by)}"
 
 
-def _origin(document: Document, namespace: str) -> str:
+def origin(document: Document, namespace: str) -> str:
+    """Return the object of a document as messages name it."""
     kind, metadata = str(document.raw.get("kind")), document.raw.get("metadata") or {}
     name = str(metadata.get("name") or "")
     if kind != "ServiceSecrets":
