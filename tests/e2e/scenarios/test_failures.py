@@ -149,7 +149,7 @@ def story(
         brisk("unknown-authority", vault, address=vault.other_ca_address),
         brisk("wrong-name", vault, tlsServerName=FOREIGN_NAME),
     )
-    vault.kubernetes_role("unbound", NAMESPACE, namespaces=["elsewhere"])
+    vault.kubernetes_role("unbound", f"tenant-{NAMESPACE}", namespaces=["elsewhere"])
     vault.kubernetes_role("denied", "nothing", namespaces=[NAMESPACE])
     tenant.put_vault("present", user="app", passwort="misspelt")
     tenant.put_local({"app": {"user": "app"}})
@@ -162,7 +162,7 @@ def story(
 
     tenant.put_vault("present", user="app", password="now there")
     tenant.put_vault("later", password="now there")
-    vault.kubernetes_role("unbound", NAMESPACE, namespaces=[NAMESPACE])
+    vault.kubernetes_role("unbound", f"tenant-{NAMESPACE}", namespaces=[NAMESPACE])
     vault.policy("nothing", f"secret/data/{NAMESPACE}/*")
     vault.certify(names=[FOREIGN_NAME], other_by_known_ca=True)
     tenant.put_secret("later", {"user": "app"})
