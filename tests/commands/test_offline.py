@@ -315,3 +315,29 @@ def test_what_migrate_writes_is_accepted(command, tmp_path):
 
     assert status == 0
     assert err == "migrated.yaml:1: Pod default/x: inject (injected)\n"
+
+
+def test_explain_says_which_policy_has_a_word_about_a_key(command):
+    """Policies that match the pod stand above, what one says of a key stands with the key."""
+    policy = (
+        "apiVersion: secret-injector.io/v1alpha1\nkind: ClusterInjectionPolicy\n"
+        "metadata: {name: pinned}\nspec: {action: Warn, rules: {versions: pinned}}\n"
+    )
+    _, out, _ = command(
+        *("explain", "checkout", "-o", "json"),
+        deployment=DEPLOYMENT,
+        services=SERVICES,
+        store=STORE,
+        policy=policy,
+    )
+
+    pod = json.loads(out)[0]
+    word = (
+        "SI-121 vault secret/db#password for PASSWORD (ServiceSecrets shop/base): the version"
+        " must be pinned: add @VERSION (policy pinned, rule versions)"
+    )
+    assert pod["policies"] == ["pinned"]
+    assert {each["target"]: each["policies"] for each in pod["accounts"]} == {
+        "HOST": [],
+        "PASSWORD": [word],
+    }

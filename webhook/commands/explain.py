@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -133,7 +133,7 @@ def _pod(world: World, template: PodTemplate, name: str | None) -> dict[str, Any
         "kind": template.kind,
         "name": f"{template.namespace}/{template.name}",
         "policies": [p.name for p in policy.matching(world.catalog, subject)],
-        "accounts": [asdict(row) for row in rows],
+        "accounts": [asdict(row) | {"policies": _touching(row, warnings)} for row in rows],
         "warnings": list(warnings),
         "problems": [problem.render() for problem in problems],
         "codes": sorted({problem.code.id for problem in problems}),
@@ -164,13 +164,23 @@ def _services(world: World, name: str | None) -> list[dict[str, Any]]:
                     "kind": "ServiceSecrets",
                     "name": f"{namespace}/{service}",
                     "policies": [],
-                    "accounts": [asdict(row) for row in rows],
+                    "accounts": [asdict(row) | {"policies": []} for row in rows],
                     "warnings": [],
                     "problems": [problem.render() for problem in found.problems],
                     "codes": sorted({problem.code.id for problem in found.problems}),
                 }
             )
     return reports
+
+
+def _touching(row: Account, warnings: Iterable[str]) -> list[str]:
+    """Return what policies say of one variable or file; a policy that denies leaves no row."""
+    said = (text for text in warnings if text.startswith(errors.POLICY.id))
+    return [
+        text
+        for text in said
+        if f" for {row.written.place} " in text or f" for {row.target} " in text
+    ]
 
 
 def _placed(report: dict[str, Any], places: Places, document: Document | None) -> dict[str, Any]:
@@ -208,6 +218,7 @@ def _details(account: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     rows += [("uses", f"{via['place']} of {via['origin']}") for via in account["via"]]
     rows += [("reads", text) for text in account["reads"]]
+    rows += [("policy", text) for text in account["policies"]]
     return rows + [("overrides", _where(weaker)) for weaker in account["overrode"]]
 
 
