@@ -33,11 +33,11 @@ class Places:
     def of(self, by: str, place: str, pod: Document | None) -> str:
         """Return FILE:LINE of what `by` wrote, empty when no file has it; `pod` wrote its own."""
         document = self._documents.get(by)
-        if document is not None:
-            return f"{document.file}:{document.line_of(place)}"
-        if pod is None or by.partition(" ")[0] in KINDS:
+        is_pods = document is None and by.partition(" ")[0] not in KINDS
+        found = pod if is_pods else document
+        if found is None or not found.line:  # what a cluster holds stands in no file
             return ""
-        return f"{pod.file}:{line(pod, by)}"
+        return f"{found.file}:{line(found, by) if is_pods else found.line_of(place)}"
 
 
 def origin(document: Document, namespace: str) -> str:
