@@ -13,7 +13,7 @@ from injector.core.reporting import some
 from injector.core.secret import Failure, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.local import Local
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource
+from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, place
 from injector.deadline import Deadline
 from injector.local_file import LocalFileError, LocalSecrets, Version
 from injector.providers import Access
@@ -91,7 +91,7 @@ def _source(source: SecretSource | ConfigMapSource | LocalFile, access: Access, 
     raise LoginFailed(
         Failure(
             code=code,
-            what=f"the {what} ({_place(source)}) {reason}",
+            what=f"the {what} ({place(source)}) {reason}",
             hint=_look(source, access.namespace),
         )
     )
@@ -106,16 +106,6 @@ def _look(source: SecretSource | ConfigMapSource | LocalFile, namespace: str) ->
             return f"kubectl -n {namespace} get configmap {name}, and check its keys"
         case LocalFile():
             return ""
-
-
-def _place(source: SecretSource | ConfigMapSource | LocalFile) -> str:
-    match source:
-        case SecretSource(name=name, key=key):
-            return f"Secret {name}, key {key}"
-        case ConfigMapSource(name=name, key=key):
-            return f"ConfigMap {name}, key {key}"
-        case LocalFile(path=path):
-            return path
 
 
 def _refuse_open_key(path: Path, what: str) -> None:

@@ -15,7 +15,7 @@ from injector.core.reporting import some
 from injector.core.secret import Failure, Json, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.sops import Sops
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource
+from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, place
 from injector.deadline import Deadline
 from injector.local_format import LocalFileError
 from injector.providers import Access
@@ -34,7 +34,7 @@ def open_session(store: Store, access: Access) -> SopsSession:
         document = sops_format.parse(sealed, spec.format)
         return SopsSession(sops_file.decrypt(document, _key(document, store, spec, access)))
     except NotSops as error:
-        what = f"{_place(spec.file)} is no file of SOPS: {error}"
+        what = f"{place(spec.file)} is no file of SOPS: {error}"
         hint = "encrypt it: sops encrypt -i FILE; and check the store's format"
         raise LoginFailed(Failure(code=errors.CONTENT, what=what, hint=hint)) from None
     except LocalFileError as error:
@@ -108,15 +108,5 @@ def _source(
         return access.read_source(source)
     except OSError as error:
         reason = os.strerror(error.errno or 2).lower()
-        text = f"the {what} ({_place(source)}) cannot be read: {reason}"
+        text = f"the {what} ({place(source)}) cannot be read: {reason}"
         raise LoginFailed(Failure(code=code, what=text)) from None
-
-
-def _place(source: SecretSource | ConfigMapSource | LocalFile) -> str:
-    match source:
-        case SecretSource(name=name, key=key):
-            return f"Secret {name}, key {key}"
-        case ConfigMapSource(name=name, key=key):
-            return f"ConfigMap {name}, key {key}"
-        case LocalFile(path=path):
-            return path

@@ -62,6 +62,17 @@ def token(store: str, audience: str) -> TokenSource:
     return TokenSource(audience=audience, path=f"tokens/{store}")
 
 
+def place(source: SecretSource | ConfigMapSource | LocalFile) -> str:
+    """Return where a file or its key comes from, as messages of its store say it."""
+    match source:
+        case SecretSource(name=name, key=key):
+            return f"Secret {name}, key {key}"
+        case ConfigMapSource(name=name, key=key):
+            return f"ConfigMap {name}, key {key}"
+        case LocalFile(path=path):
+            return path
+
+
 def take(
     fields: Fields, name: str, *, in_cluster: bool
 ) -> SecretSource | ConfigMapSource | LocalFile | None:
