@@ -176,9 +176,9 @@ class HttpSession:
             connection.wire.until = until
             connection.request(method, target, body=body, headers=dict(headers))
             response = connection.getresponse()
-            data = response.read(secret.MAX_BYTES + 1)
-            if len(data) > secret.MAX_BYTES:
-                raise Unanswered(Failure(code=errors.BODY, what="the answer is larger than 1 MiB"))
+            data = response.read(secret.MAX_DOCUMENT_BYTES + 1)
+            if len(data) > secret.MAX_DOCUMENT_BYTES:
+                raise Unanswered(Failure(code=errors.BODY, what="the answer is larger than 8 MiB"))
             if response.length:
                 raise http.client.IncompleteRead(b"")
             is_kept = response.isclosed() and not response.will_close

@@ -17,6 +17,7 @@ import pyrage
 
 from injector import whole_file
 from injector.core import errors
+from injector.core.secret import MAX_DOCUMENT_BYTES
 from injector.local_format import (
     EMPTY,
     LocalFileError,
@@ -45,7 +46,6 @@ __all__ = [
     "rewrite",
 ]
 
-MAX_FILE_BYTES = 8 * 1024 * 1024
 _ARMOUR = b"-----BEGIN AGE ENCRYPTED FILE-----"
 _HEADER = b"age-encryption.org/v1\n"
 _KEY = re.compile(r"(?m)^(AGE-SECRET-KEY-1[0-9A-Z]+)\r?$")
@@ -90,8 +90,8 @@ def encrypt(secrets: LocalSecrets, recipients: Iterable[str]) -> bytes:
         what = "at least one recipient is needed, and each must be an age public key"
         raise LocalFileError(errors.ARGUMENT, what, "a recipient starts with age1")
     sealed: bytes = pyrage.encrypt(encode(secrets), readers, armored=True)
-    if len(sealed) > MAX_FILE_BYTES:
-        what = f"the file would take {len(sealed)} bytes, the limit is {MAX_FILE_BYTES}"
+    if len(sealed) > MAX_DOCUMENT_BYTES:
+        what = f"the file would take {len(sealed)} bytes, the limit is {MAX_DOCUMENT_BYTES}"
         raise LocalFileError(errors.TOO_LARGE, what, "delete old versions")
     return sealed
 
@@ -137,8 +137,8 @@ def identities(identity: str) -> list[pyrage.x25519.Identity]:
 
 def _check_header(data: bytes) -> None:
     """Refuse what is no age file, and files that a passphrase opens (age-encryption.org/v1)."""
-    if len(data) > MAX_FILE_BYTES:
-        what = f"the file takes {len(data)} bytes, the limit is {MAX_FILE_BYTES}"
+    if len(data) > MAX_DOCUMENT_BYTES:
+        what = f"the file takes {len(data)} bytes, the limit is {MAX_DOCUMENT_BYTES}"
         raise LocalFileError(errors.BODY, what)
     head = _header(data)
     if not head.startswith(_HEADER):

@@ -62,8 +62,9 @@ MISSING = code(
 BODY = code(
     "SI-413",
     UNDELIVERABLE,
-    "the answer is larger than 1 MiB",
-    "keep large files elsewhere and only their key in the store",
+    "a value, or the answer or file that it stands in, is too large",
+    "a value may take 1 MiB, what it stands in 8 MiB; keep large files elsewhere and only their key"
+    " in the store",
 )
 CONTENT = code(
     "SI-415",

@@ -23,14 +23,19 @@ class NotPicked(Exception):
 
 
 def pick(found: Secret, field: str | None) -> Text:
-    """Return the field's value; raises NotPicked.
+    """Return the field's value, of at most `secret.MAX_BYTES`; raises NotPicked.
 
     Texts are themselves, numbers as the store wrote them, true and false by name, mappings and
     lists compact JSON. Null is a missing field. Bytes are read as JSON if a field is wanted.
     """
     data = found.reveal()
-    if field is None:
-        return Text(data=data) if isinstance(data, bytes) else _whole(data)
+    picked = _whole(data) if field is None else _part(data, field)
+    if len(picked.data) > secret.MAX_BYTES:
+        raise NotPicked(errors.BODY, "the value is larger than 1 MiB")
+    return picked
+
+
+def _part(data: bytes | Fields, field: str) -> Text:
     root = _parsed(data) if isinstance(data, bytes) else data
     value = _pointed(root, field) if field.startswith("/") else _keyed(root, field)
     if isinstance(value, bytes):
@@ -42,7 +47,9 @@ def pick(found: Secret, field: str | None) -> Text:
     return Text(data=_utf8(secret.format_json(value)), is_json=isinstance(value, (Mapping, list)))
 
 
-def _whole(data: Fields) -> Text:
+def _whole(data: bytes | Fields) -> Text:
+    if isinstance(data, bytes):
+        return Text(data=data)
     texts: dict[str, Json] = {}
     binary = []
     for name, value in data.items():

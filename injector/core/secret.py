@@ -15,6 +15,12 @@ from injector.core.errors import Code
 from injector.core.record import Record
 
 MAX_BYTES = 1024 * 1024
+"""The largest value; `pick` holds every store's values to it."""
+
+MAX_DOCUMENT_BYTES = 8 * MAX_BYTES
+"""The largest answer or file that values are taken out of. JSON may write six bytes for one (Go's
+encoder, Vault's, does it to `<`, `>` and `&`), and there is more around a value."""
+
 MAX_DEPTH = 32
 
 Json = Mapping[str, "Json"] | list["Json"] | str | bool | None

@@ -66,8 +66,8 @@ class Session(Protocol):
         One try: retrying is the caller's. Raises nothing; a fault of one read fails that read only.
         An expired or revoked login gives `errors.EXPIRED` for the reads it cost, and the caller
         opens a new session once. Redirects are never followed with credentials; a body above
-        `secret.MAX_BYTES` is not read to its end. Paths reach the server exactly as the plan has
-        them.
+        `secret.MAX_DOCUMENT_BYTES` is not read to its end. Paths reach the server exactly as the
+        plan has them.
         """
 
     def close(self) -> None:

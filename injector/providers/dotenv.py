@@ -9,7 +9,7 @@ from pathlib import Path
 from injector.core import dotenv, errors
 from injector.core.plan import Read
 from injector.core.reporting import some
-from injector.core.secret import MAX_BYTES, Failure, LoginFailed, Secret
+from injector.core.secret import MAX_DOCUMENT_BYTES, Failure, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.dotenv import Dotenv, Environment
 from injector.deadline import Deadline
@@ -105,8 +105,8 @@ def _opened(file: Path) -> dict[str, str] | Failure:
     except OSError as error:
         what = f"the file {file} cannot be read: {os.strerror(error.errno or 0)}".lower()
         return Failure(code=errors.UNAUTHENTICATED, what=what)
-    if len(data) > 2 * MAX_BYTES:
-        return Failure(code=errors.BODY, what=f"the file {file} is larger than 2 MiB")
+    if len(data) > MAX_DOCUMENT_BYTES:
+        return Failure(code=errors.BODY, what=f"the file {file} is larger than 8 MiB")
     try:
         return dotenv.parse(data)
     except dotenv.NotDotenv as error:

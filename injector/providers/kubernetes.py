@@ -48,7 +48,6 @@ class KubernetesSession:
 
     def _one(self, name: str) -> Secret | Failure:
         found: dict[str, secret.Json | bytes] = {}
-        size = 0
         try:
             # The kubelet's own entries start with two dots; no key of a Secret does.
             folder = next((f / name for f in self._folders if (f / name).is_dir()), None)
@@ -56,7 +55,6 @@ class KubernetesSession:
                 if path.name.startswith(".."):
                     continue
                 data = path.read_bytes()
-                size += len(data)
                 found[path.name] = _text_or_bytes(data)
         except OSError as error:
             return Failure(code=errors.DOWN, what=f"the mounted Secret: {error.strerror}".lower())
@@ -64,8 +62,6 @@ class KubernetesSession:
             what = f"no such Secret in namespace {self._namespace}, or it lacks the key"
             hint = f"kubectl -n {self._namespace} get secret {name}, and check its keys"
             return Failure(code=errors.MISSING, what=what, hint=hint)
-        if size > secret.MAX_BYTES:
-            return Failure(code=errors.BODY, what="the Secret is larger than 1 MiB")
         return Secret(found)
 
 

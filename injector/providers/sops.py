@@ -30,6 +30,9 @@ def open_session(store: Store, access: Access) -> SopsSession:
     if not isinstance(spec, Sops):
         raise TypeError(store.provider)
     sealed = _source(spec.file, access, "file", errors.DOWN)
+    if len(sealed) > secret.MAX_DOCUMENT_BYTES:
+        what = f"the file ({place(spec.file)}) is larger than 8 MiB"
+        raise LoginFailed(Failure(code=errors.BODY, what=what))
     try:
         document = sops_format.parse(sealed, spec.format)
         return SopsSession(sops_file.decrypt(document, _key(document, store, spec, access)))

@@ -14,7 +14,7 @@ import pyrage
 from injector import local_file
 from injector.core import dotenv, stores
 from injector.core.plan import Plan, PlanStore, Read
-from injector.core.secret import Secret
+from injector.core.secret import MAX_BYTES, Secret
 from injector.deadline import Deadline
 from injector.fetch import fetch
 from injector.visit import Chance
@@ -41,7 +41,8 @@ class Rig:
     """Whether a field may hold bytes that are no text."""
     names = ("plain", "with.dots-and_dashes", "deep/er/path")
     """Names that the store can hold, odd ones too."""
-    largest = 512 * 1024
+    largest = MAX_BYTES
+    """The largest value that the store itself takes, if it takes less than we do."""
     proxy = None
     judge = "injector.connection.address"
     """Where `is_forbidden_peer` is looked up before a connection is used."""

@@ -3,8 +3,8 @@
 import pytest
 
 from injector.core import errors
-from injector.core.pick import pick
-from injector.core.secret import Failure
+from injector.core.pick import NotPicked, pick
+from injector.core.secret import MAX_BYTES, Failure
 from tests.providers.rigs import revealed
 
 DATA = {"user": "shop", "password": 'p"ä\n$(X)#{y} \\'}
@@ -52,14 +52,35 @@ def test_many_reads_are_answered_each_with_its_own_secret(rig, count):
     assert [revealed(answer) for answer in answers] == [{"name": name} for name in names]
 
 
+def text_of(size):
+    """A text of so many bytes that does not compress, with quotes, backslashes and tags in it."""
+    return "".join(chr(33 + i * 7919 % 90) for i in range(size))
+
+
 def test_a_large_value_arrives_whole(rig):
-    """Half a MiB of text that does not compress."""
-    text = "".join(chr(33 + i * 7919 % 90) for i in range(rig.largest))
+    """1 MiB to the byte, or as much as the store itself takes."""
+    text = text_of(rig.largest)
     rig.put("plain", {"text": text})
 
     (answer,) = rig.read("plain")
 
     assert pick(answer, "text").data == text.encode()
+
+
+def test_a_value_of_one_byte_more_than_one_mib_is_refused_and_costs_no_other(rig):
+    """Wherever it stands; what stands beside it in the same document is still read."""
+    rig.put("plain", {"text": text_of(MAX_BYTES + 1), "user": "shop"})
+
+    (answer,) = rig.read("plain")
+
+    for field in ("text", "/text", None):
+        with pytest.raises(NotPicked) as refused:
+            pick(answer, field)
+        assert (refused.value.code, refused.value.what) == (
+            errors.BODY,
+            "the value is larger than 1 MiB",
+        )
+    assert pick(answer, "user").data == b"shop"
 
 
 def test_a_missing_secret_is_told_apart_from_its_neighbours(rig):

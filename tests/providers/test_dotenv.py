@@ -4,6 +4,7 @@ import pytest
 
 from injector.core import errors, stores
 from injector.core.pick import pick
+from injector.core.secret import MAX_DOCUMENT_BYTES
 from tests.providers.rigs import DotenvFileRig, DotenvFolderRig, EnvironmentRig
 
 
@@ -53,7 +54,7 @@ def test_a_missing_name_is_met_with_the_nearest(tmp_path, monkeypatch):
     [
         (None, errors.UNAUTHENTICATED, "cannot be read: no such file or directory"),
         ("A=CANARY 'x'\n", errors.CONTENT, "is not a dotenv file: line 1 has something behind"),
-        ("x" * (2 * 1024 * 1024 + 1), errors.BODY, "is larger than 2 MiB"),
+        ("x" * (MAX_DOCUMENT_BYTES + 1), errors.BODY, "is larger than 8 MiB"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_without_its_content(tmp_path, content, code, what):

@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from injector.core import errors
 from injector.core.plan import Read
-from injector.core.secret import MAX_BYTES, Failure, Secret
+from injector.core.secret import Failure, Secret
 from injector.deadline import Deadline
 from injector.providers.aws import failures
 from injector.providers.aws.client import MAX_CONNECTIONS
@@ -69,6 +69,4 @@ def as_secret(value: object, version: object) -> Secret | Failure:
     data = value.encode() if isinstance(value, str) else value
     if not isinstance(data, bytes):
         return UNREADABLE
-    if len(data) > MAX_BYTES:
-        return Failure(code=errors.BODY, what="the value is larger than 1 MiB")
     return Secret(data, version=None if version is None else str(version))

@@ -8,7 +8,7 @@ from typing import Any
 
 from injector.core import errors
 from injector.core.plan import Read
-from injector.core.secret import MAX_BYTES, Failure, Fields, Secret
+from injector.core.secret import MAX_DOCUMENT_BYTES, Failure, Fields, Secret
 from injector.core.stores.aws import TREE
 from injector.providers.aws import api
 from injector.providers.aws.api import UNREADABLE, Answer, Api, Found
@@ -116,8 +116,8 @@ async def _read_tree(of: Api, read: Read) -> Found:
                 return {read: UNREADABLE}
             values[name.rpartition("/")[2]] = value
             size += len(name) + len(value)
-        if size > MAX_BYTES:
-            return {read: Failure(code=errors.BODY, what="the tree is larger than 1 MiB")}
+        if size > MAX_DOCUMENT_BYTES:
+            return {read: Failure(code=errors.BODY, what="the tree is larger than 8 MiB")}
         following = answer.get("NextToken")
         if not following or following == token.get("NextToken"):
             break

@@ -31,9 +31,6 @@ from injector.core.stores.address import Address
 from injector.providers.aws import failures
 from injector.providers.aws.failures import CallFailed
 
-MAX_BODY = secret.MAX_BYTES + 64 * 1024
-"""A value of the largest size and what AWS writes around it."""
-
 
 def trust(ca_bundle: str | None) -> ssl.SSLContext:
     """Return how servers are verified: by the PEM certificates, or by those of the system.
@@ -163,9 +160,9 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > MAX_BODY:
+        if len(body) > secret.MAX_DOCUMENT_BYTES:
             response.close()
-            raise CallFailed(Failure(code=errors.BODY, what="the answer is larger than 1 MiB"))
+            raise CallFailed(Failure(code=errors.BODY, what="the answer is larger than 8 MiB"))
     return bytes(body)
 
 
