@@ -20,7 +20,8 @@ from injector.core.record import Record
 from injector.core.secret import Failure, Secret
 from injector.deadline import Deadline
 from injector.providers import Access
-from injector.visit import REAL, Chance, Open, StoreFacts, Visit
+from injector.sites import Open
+from injector.visit import REAL, Chance, StoreFacts, Visit
 
 MAX_THREADS = 16
 

@@ -15,7 +15,7 @@ from injector.connection import Unanswered
 from injector.core import errors
 from injector.core.secret import Failure, Json, LoginFailed, Number
 from injector.core.stores import Store
-from injector.core.stores.address import Address
+from injector.core.stores.address import Address, Server
 from injector.core.stores.source import (
     ConfigMapSource,
     LocalFile,
@@ -48,6 +48,11 @@ def connector(store: Store, access: Access, ca_bundle: str | None) -> Connect:
         )
 
     return connect
+
+
+def servers(ca_bundle: str | None, *addresses: Address) -> tuple[Server, ...]:
+    """Return the servers at the addresses, each known by its own name, each once."""
+    return tuple(Server(address=at, ca_bundle=ca_bundle) for at in dict.fromkeys(addresses))
 
 
 def credential(access: Access, source: Source | LocalFile) -> str:

@@ -1,8 +1,9 @@
-"""One store's part of a fetch: enter it, ask, be patient with what passes, answer for all.
+"""One store's part of a fetch: ask, be patient with what passes, answer for all.
 
 A passing failure is tried again after a random wait (full jitter), or after as long as the store
 asked for; an expired login is renewed once; what is final is final at once. Sessions are closed but
-not logged out: revoking a login would revoke the leases it brought.
+not logged out: revoking a login would revoke the leases it brought. Where the store is asked, if it
+is in several places, `sites` decides.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from collections.abc import Callable, Mapping, Sequence
 from injector.core import errors
 from injector.core.plan import Read
 from injector.core.record import Record, replace
-from injector.core.secret import Failure, LoginFailed, Secret
+from injector.core.secret import Failure, Secret
 from injector.core.stores import Retry, Store
-from injector.providers import Access, Session
-
-Open = Callable[[Store, Access], Session]
+from injector.providers import Access
+from injector.sites import Open, Sites
 
 
 class StoreFacts(Record):
-    """What one store took: for the log line."""
+    """What one store took, and which of its regions or servers answered: for the log line."""
 
     name: str
     provider: str
+    served_by: str
     reads: int
     tries: int
     logins: int
@@ -58,12 +59,11 @@ class Visit:
     ) -> None:
         """Take what is to be done; `enter` opens a session."""
         self._store, self._reads, self._access = store, tuple(reads), access
-        self._open, self._chance = enter, chance
-        self._session: Session | None = None
+        self._sites = Sites(store, access, enter, chance.clock)
+        self._chance = chance
         self._answers: dict[Read, Secret | Failure] = {}
         self._last: Failure | None = None
-        self._tries = self._logins = 0
-        self._open_s = self._read_s = 0.0
+        self._tries = 0
         self._lock = threading.Lock()
         self._is_concluded = False
 
@@ -75,21 +75,16 @@ class Visit:
             what = f"a fault of our own: {type(error).__name__} in provider {self._store.provider}"
             self._settle(dict.fromkeys(self._reads, Failure(code=errors.INTERNAL_ERROR, what=what)))
         finally:
-            self._close()
+            self._sites.close()
 
     def concluded(self) -> Mapping[Read, Secret | Failure]:
         """Return an answer for every read; nothing that comes later counts."""
         with self._lock:
             self._is_concluded = True
-            session = self._session
             what = "the store gave no answer before the deadline"
             if self._last is not None:
                 what = f"the deadline passed, last: {self._last.what}"
-            late = Failure(
-                code=errors.DEADLINE,
-                what=what,
-                identity=session.identity if session else "",
-            )
+            late = Failure(code=errors.DEADLINE, what=what, identity=self._sites.identity)
             return {read: self._answers.get(read, late) for read in self._reads}
 
     def facts(self) -> StoreFacts:
@@ -97,11 +92,12 @@ class Visit:
         return StoreFacts(
             name=self._store.name,
             provider=self._store.provider,
+            served_by=", ".join(self._sites.answered),
             reads=len(self._reads),
             tries=self._tries,
-            logins=self._logins,
-            open_ms=round(self._open_s * 1000, 1),
-            read_ms=round(self._read_s * 1000, 1),
+            logins=self._sites.logins,
+            open_ms=round(self._sites.open_s * 1000, 1),
+            read_ms=round(self._sites.read_s * 1000, 1),
         )
 
     def _try_all(self) -> None:
@@ -110,13 +106,14 @@ class Visit:
         attempt = 0
         while pending and not self._is_concluded:
             attempt += 1
-            answers = self._try(pending)
+            self._tries += 1
+            answers = self._sites.read(pending)
             passing = [read for read in pending if _is_passing(answers[read])]
             expired = [read for read in pending if _is(answers[read], errors.EXPIRED)]
             if expired and not is_renewed:
                 is_renewed = True
                 attempt -= 1
-                self._close()
+                self._sites.close()
                 again = {*expired, *passing}
                 self._settle({read: answers[read] for read in pending if read not in again})
                 pending = tuple(read for read in pending if read in again)
@@ -129,30 +126,6 @@ class Visit:
             pending = tuple(passing)
             if pending:
                 self._chance.sleep(wait_s)
-
-    def _try(self, reads: Sequence[Read]) -> Mapping[Read, Secret | Failure]:
-        """Ask once for all of them, entering the store first if we are not in."""
-        self._tries += 1
-        began_s = self._chance.clock()
-        if self._session is None:
-            try:
-                self._session = self._open(self._store, self._access)
-            except LoginFailed as failed:
-                return dict.fromkeys(reads, failed.failure)
-            except ImportError:
-                what = f"provider {self._store.provider} is not part of this installation"
-                hint = "install secret-injector[all]"
-                return dict.fromkeys(
-                    reads, Failure(code=errors.NOT_SUPPORTED, what=what, hint=hint)
-                )
-            finally:
-                self._logins += 1
-                self._open_s += self._chance.clock() - began_s
-            began_s = self._chance.clock()
-        try:
-            return self._session.read(reads, self._access.deadline)
-        finally:
-            self._read_s += self._chance.clock() - began_s
 
     def _wait_s(self, passing: Sequence[Secret | Failure], attempt: int) -> float | None:
         """Return how long to wait before the next try; None when there will be none."""
@@ -174,11 +147,6 @@ class Visit:
                 if isinstance(answer, Failure) and answer.is_passing and attempt > 1:
                     answer = replace(answer, what=f"{answer.what} ({attempt} tries)")  # noqa: PLW2901
                 self._answers.setdefault(read, answer)
-
-    def _close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
 
 
 def backoff_s(retry: Retry, attempt: int, chance: float) -> float:

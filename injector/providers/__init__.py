@@ -12,13 +12,14 @@ entry in the contract suite, one page in `docs/stores/`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from injector.core.plan import Read
 from injector.core.record import Record
 from injector.core.secret import Failure, Secret
 from injector.core.stores import Store
+from injector.core.stores.address import Server
 from injector.core.stores.source import LocalFile, Source
 from injector.deadline import Deadline
 
@@ -96,3 +97,10 @@ def open_session(store: Store, access: Access) -> Session:
     module = importlib.import_module(_MODULES[store.provider])
     session: Session = module.open_session(store, access)
     return session
+
+
+def servers(store: Store) -> tuple[Server, ...]:
+    """Return the servers that a session speaks to, in its order; a store of files has none."""
+    module = importlib.import_module(_MODULES[store.provider])
+    found: Callable[[Store], tuple[Server, ...]] | None = getattr(module, "servers", None)
+    return () if found is None else found(store)

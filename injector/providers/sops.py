@@ -14,6 +14,7 @@ from injector.core.plan import Read
 from injector.core.reporting import some
 from injector.core.secret import Failure, Json, LoginFailed, Secret
 from injector.core.stores import Store
+from injector.core.stores.address import Server
 from injector.core.stores.sops import Sops
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, place
 from injector.deadline import Deadline
@@ -42,6 +43,15 @@ def open_session(store: Store, access: Access) -> SopsSession:
         raise LoginFailed(Failure(code=errors.CONTENT, what=what, hint=hint)) from None
     except LocalFileError as error:
         raise LoginFailed(Failure(code=error.code, what=error.what, hint=error.hint)) from None
+
+
+def servers(store: Store) -> tuple[Server, ...]:
+    """Return those of AWS KMS, where it opens the file; see `providers.servers`."""
+    spec = store.spec
+    if not isinstance(spec, Sops) or spec.kms is None:
+        return ()
+    found: tuple[Server, ...] = importlib.import_module(_KMS).servers(spec.kms)
+    return found
 
 
 def _key(document: Document, store: Store, spec: Sops, access: Access) -> bytes:

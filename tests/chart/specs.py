@@ -20,6 +20,14 @@ _VAULT = {
     "namespace": "platform/shop",
     "caBundle": _CA_BUNDLE,
     "tlsServerName": "vault.internal",
+    "fallbacks": [
+        {
+            "address": "https://vault-2.example.org:8200",
+            "caBundle": _CA_BUNDLE,
+            "tlsServerName": "vault-2.internal",
+        },
+        {"address": "https://vault-3.example.org:8200"},
+    ],
 }
 _AWS = {
     "region": "eu-central-1",
@@ -83,6 +91,7 @@ STORES = (
     {
         "azureKeyVault": {
             "address": "https://shop.vault.azure.cn",
+            "fallbacks": [{"address": "https://shop-2.vault.azure.cn"}],
             "vaultSuffix": "vault.azure.cn",
             "authorityHost": "https://login.chinacloudapi.cn",
             "tenantId": "example.org",
@@ -102,6 +111,10 @@ STORES = (
         "gcpSecretManager": {
             "project": "shop-prod",
             "location": "europe-west3",
+            "fallbacks": [
+                {"location": "europe-west4", "endpoint": "https://west4.example.org"},
+                {"location": "europe-west1"},
+            ],
             "caBundle": _CA_BUNDLE,
             "endpoints": {
                 "secretManager": "https://secretmanager.example.org",

@@ -40,11 +40,12 @@ def test_a_full_definition_is_read_whole():
     )
 
     assert store.spec == SecretsManager(
-        places=(
-            Place(
-                region="eu-central-1",
-                endpoint=Address(scheme="https", host="vpce.example.org", port=443, base=""),
-            ),
+        home="eu-central-1",
+        place=Place(
+            region="eu-central-1",
+            endpoint=Address(scheme="https", host="vpce.example.org", port=443, base=""),
+        ),
+        fallbacks=(
             Place(
                 region="us-gov-west-1",
                 sts_endpoint=Address(scheme="https", host="sts.example.org", port=8443, base="/x"),

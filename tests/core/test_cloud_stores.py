@@ -207,7 +207,7 @@ def test_a_regional_store_asks_its_region():
     """The endpoint and the names are the region's."""
     spec = gcp_store(location="europe-west3").spec
 
-    assert spec.address.host == "secretmanager.europe-west3.rep.googleapis.com"
+    assert spec.place.address.host == "secretmanager.europe-west3.rep.googleapis.com"
     assert spec.resource("db", None) == (
         "projects/shop-prod/locations/europe-west3/secrets/db/versions/latest"
     )

@@ -13,7 +13,7 @@ from tests.e2e.testbed.process import until
 
 GROUP = "trial.secret-injector.io"
 VAULT = {"address": "https://vault:8200", "auth": {"kubernetes": {"role": "app"}}}
-AWS = {"region": "eu-west-1", "auth": {"podIdentity": {}}}
+GCP = {"auth": {"workloadIdentity": {"provider": "identitynamespace:p.svc.id.goog:https://c"}}}
 AWS = {"region": "eu-west-1", "auth": {"podIdentity": {}}}
 SECRET = {"secretRef": {"name": "a", "key": "b"}}
 REST = (
@@ -101,6 +101,20 @@ def test_right_specs_are_accepted(judge, kind, spec):
         (
             {"vault": VAULT | {"auth": {}}},
             "spec.vault.auth: Invalid value: needs exactly one of kubernetes, jwt, appRole, token",
+        ),
+        (
+            {"vault": VAULT | {"fallbacks": [{"address": VAULT["address"]}]}},
+            "spec.vault.fallbacks: Invalid value: names an address twice",
+        ),
+        (
+            {"vault": VAULT | {"fallbacks": [{"address": "http://other"}]}},
+            ('spec.vault.fallbacks[0].address: Invalid value: "http://other": must be https; plain'
+            " http is for loopback only"),
+        ),
+        (
+            {"gcpSecretManager": GCP | {"fallbacks": [{"location": "europe-west4"}]}},
+            ("spec.gcpSecretManager.fallbacks: Invalid value: goes with location: the global service"
+            " answers from several places by itself"),
         ),
         (
             {"vault": VAULT, "timeout": "2m"},

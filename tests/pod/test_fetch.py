@@ -227,6 +227,13 @@ def test_facts_say_what_it_took():
 
     assert fetched.stores == (
         StoreFacts(
-            name="s0", provider="k8s", reads=2, tries=2, logins=1, open_ms=1000.0, read_ms=2000.0
+            name="s0",
+            provider="k8s",
+            served_by="",
+            reads=2,
+            tries=2,
+            logins=1,
+            open_ms=1000.0,
+            read_ms=2000.0,
         ),
     )

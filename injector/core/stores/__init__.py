@@ -19,24 +19,35 @@ from injector.core.fields import Fields
 from injector.core.record import Record
 from injector.core.stores.source import Source
 
-TYPE_CHECKING = False  # `typing` takes 2 ms to load, and a protocol is for type checkers alone
-if TYPE_CHECKING:
-    from typing import Protocol
-else:
-    Protocol = object
-
 BUILT_IN = "k8s"
 """The store every namespace has: the Secrets of the pod's own namespace."""
 
 
-class Spec(Protocol):
+class Spec(Record):
     """What every provider's definition can say of itself."""
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
         """Return what a container must mount to log in to the store of this name."""
+        del store, audience
+        return ()
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """Return why the provider can never read this reference, or None."""
+        raise NotImplementedError
+
+    def sites(self) -> tuple[Site, ...]:
+        """Return where the store is, in the order in which to try: itself, then its fallbacks."""
+        return (Site(name="", spec=self),)
+
+
+class Site(Record):
+    """One region or server that holds a store's secrets; `spec` defines it as if it were alone.
+
+    `name` is what people call it: a region, a location, or the server's address. Files have none.
+    """
+
+    name: str
+    spec: Spec
 
 
 class Retry(Record):
@@ -64,6 +75,10 @@ class Store(Record):
     def sources(self) -> tuple[Source, ...]:
         """Return what a container must mount to use this store."""
         return self.spec.sources(self.name, self.audience)
+
+    def sites(self) -> tuple[Site, ...]:
+        """Return where it is, in the order in which to try."""
+        return self.spec.sites()
 
 
 PROVIDERS = {

@@ -47,35 +47,70 @@ class Address(Record):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.base}"
 
+    def site(self) -> str:
+        """Return what people call the server: its host, and the port where it is not 443."""
+        return self.host if self.port == 443 else f"{self.host}:{self.port}"
+
+
+class Server(Record):
+    """A server and how it is known: `ca_bundle` is PEM text, None the image's own bundle.
+
+    `name` is the one in its certificate where that is not the host.
+    """
+
+    address: Address
+    ca_bundle: str | None
+    name: str | None = None
+
+
+NOWHERE = Address(scheme="https", host="127.0.0.1", port=1, base="")
+"""What stands for an address that is a problem."""
+
 
 def take(fields: Fields, name: str, *, default: str | None = None) -> Address:
-    """Take an address; plain http is for loopback only. A wrong one is a problem and loopback."""
+    """Take an address; plain http is for loopback only. A wrong one is a problem and NOWHERE."""
     text = fields.text(
         name,
         default=default,
         form="an address such as https://vault.example.org:8200",
         longest=512,
     )
-    nowhere = Address(scheme="https", host="127.0.0.1", port=1, base="")
     if not text:
-        return nowhere
+        return NOWHERE
     found = _FORM.fullmatch(text)
     if found is None or any(segment in (".", "..") for segment in found["base"].split("/")):
         fields.problem(name, "must be https://HOST[:PORT][/BASE] without user, query or fragment")
-        return nowhere
+        return NOWHERE
     host = found["host"].lower()
     if problem := host_problem(host):
         fields.problem(name, problem)
-        return nowhere
+        return NOWHERE
     host = host.strip("[]")
     if found["scheme"] == "http" and not _is_loopback_host(host):
         fields.problem(name, "must be https; plain http is for loopback only")
-        return nowhere
+        return NOWHERE
     port = int(found["port"] or (443 if found["scheme"] == "https" else 80))
     if port > 65_535:
         fields.problem(name, "has a port above 65535")
-        return nowhere
+        return NOWHERE
     return Address(scheme=found["scheme"], host=host, port=port, base=found["base"])
+
+
+def take_optional(fields: Fields, name: str) -> Address | None:
+    """Take an address that may be absent."""
+    return take(fields, name) if fields.has(name) else None
+
+
+def take_fallbacks(fields: Fields, home: Address) -> list[tuple[Fields, Address]]:
+    """Take up to four `fallbacks`, each a mapping with an `address` of its own.
+
+    The caller takes what else they have, and finishes them.
+    """
+    found = [(child, take(child, "address")) for child in fields.children("fallbacks", most=4)]
+    good = [at for at in (home, *(at for _, at in found)) if at is not NOWHERE]
+    if len(set(good)) != len(good):
+        fields.problem("fallbacks", "names an address twice")
+    return found
 
 
 def take_ca_bundle(fields: Fields) -> str | None:

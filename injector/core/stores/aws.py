@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from injector.core import reference
 from injector.core.fields import Fields
-from injector.core.record import Record
-from injector.core.stores import address, source
+from injector.core.record import Record, replace
+from injector.core.stores import Site, Spec, address, source
 from injector.core.stores.address import Address
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
 
@@ -71,13 +71,15 @@ class Place(Record):
     sts_endpoint: Address | None = None
 
 
-class Aws(Record):
-    """What both stores have in common: `places` in the order in which they are tried.
+class Aws(Spec):
+    """What both stores have in common; ARNs are written for the region `home`.
 
     `role_arn` is a further role, often of another account, taken on after the login.
     """
 
-    places: tuple[Place, ...]
+    home: str
+    place: Place
+    fallbacks: tuple[Place, ...]
     fips: bool
     ca_bundle: str | None
     role_arn: str | None
@@ -98,14 +100,20 @@ class Aws(Record):
             case Ambient():
                 return ()
 
+    def sites(self) -> tuple[Site, ...]:
+        """Return a site for each region."""
+        return tuple(
+            Site(name=each.region, spec=replace(self, place=each, fallbacks=()))
+            for each in (self.place, *self.fallbacks)
+        )
+
     def arn_problem(self, path: str, arn: re.Pattern[str], form: str) -> str | None:
         """Return why an ARN cannot be read here, or None; in a fallback its replica is meant."""
         found = arn.fullmatch(path)
-        home = self.places[0].region
         if found is None:
             return f"an ARN is {form}"
-        if found["region"] != home:
-            return f"the ARN is of region {found['region']}, and this store reads {home}"
+        if found["region"] != self.home:
+            return f"the ARN is of region {found['region']}, and this store reads {self.home}"
         return None
 
 
@@ -148,9 +156,7 @@ class ParameterStore(Aws):
             if not path.startswith("/") or path == TREE:
                 return "the path of a tree is /NAME/*, with a slash in front"
         if len(path) > 1011 or not _PARAMETER_NAME.fullmatch(path.removesuffix(TREE)):
-            return (
-                "a parameter's name has letters, digits and _.- in at most 15 parts with / between"
-            )
+            return "a parameter's name has letters, digits and _.- in up to 15 parts with / between"
         return None
 
 
@@ -174,15 +180,13 @@ def parse_key_service(fields: Fields, *, in_cluster: bool) -> Aws:
 
 def _parse(kind: type[_Kind], fields: Fields, *, in_cluster: bool) -> _Kind:
     home = _place(fields)
-    fallbacks = fields.children("fallbacks", most=4)
-    places = (home, *(_place(fallback) for fallback in fallbacks))
-    for fallback in fallbacks:
-        fallback.finish()
-    regions = [place.region for place in places]
-    if len(set(regions)) != len(regions):
+    fallbacks = tuple(map(_fallback, fields.children("fallbacks", most=4)))
+    if len({home.region, *(place.region for place in fallbacks)}) <= len(fallbacks):
         fields.problem("fallbacks", "names a region twice")
     parsed = kind(
-        places=places,
+        home=home.region,
+        place=home,
+        fallbacks=fallbacks,
         fips=fields.flag("fips", default=False),
         ca_bundle=address.take_ca_bundle(fields),
         role_arn=fields.optional("roleArn", pattern=_ROLE_ARN, form="the ARN of a role"),
@@ -191,22 +195,24 @@ def _parse(kind: type[_Kind], fields: Fields, *, in_cluster: bool) -> _Kind:
     )
     if parsed.external_id is not None and parsed.role_arn is None:
         fields.problem("externalId", "goes with roleArn, the role it is shown to")
-    if parsed.fips and any(place.endpoint or place.sts_endpoint for place in places):
+    if parsed.fips and any(place.endpoint or place.sts_endpoint for place in (home, *fallbacks)):
         fields.problem("fips", "chooses among AWS's own endpoints; leave it out where you name one")
     fields.finish()
     return parsed
 
 
+def _fallback(fields: Fields) -> Place:
+    place = _place(fields)
+    fields.finish()
+    return place
+
+
 def _place(fields: Fields) -> Place:
     return Place(
         region=fields.text("region", pattern=_REGION, form="a region, such as eu-central-1"),
-        endpoint=_endpoint(fields, "endpoint"),
-        sts_endpoint=_endpoint(fields, "stsEndpoint"),
+        endpoint=address.take_optional(fields, "endpoint"),
+        sts_endpoint=address.take_optional(fields, "stsEndpoint"),
     )
-
-
-def _endpoint(fields: Fields, name: str) -> Address | None:
-    return address.take(fields, name) if fields.has(name) else None
 
 
 def _login(auth: Fields, *, in_cluster: bool) -> Login:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from injector.core.fields import Fields
-from injector.core.record import Record
-from injector.core.stores import address, source
+from injector.core.record import Record, replace
+from injector.core.stores import Site, Spec, address, source
 from injector.core.stores.address import Address
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
 
@@ -34,14 +34,15 @@ class ClientSecretLogin(Record):
     client_secret: SecretSource | ConfigMapSource | LocalFile
 
 
-class AzureKeyVault(Record):
-    """A key vault and the Entra tenant that guards it.
+class AzureKeyVault(Spec):
+    """A key vault, others that hold the same secrets, and the Entra tenant that guards them.
 
     `suffix` is the DNS suffix of the cloud's vaults: tokens are asked for it, and go to hosts under
-    it alone. `ca_bundle` is PEM text for both servers, None is the image's own bundle.
+    it alone. `ca_bundle` is PEM text for all servers, None is the image's own bundle.
     """
 
     address: Address
+    fallbacks: tuple[Address, ...]
     suffix: str
     authority: Address
     tenant_id: str
@@ -61,6 +62,13 @@ class AzureKeyVault(Record):
                 return source.token(store, audience or TOKEN_AUDIENCE)
             case ClientSecretLogin(client_secret=ref):
                 return ref
+
+    def sites(self) -> tuple[Site, ...]:
+        """Return a site for each vault."""
+        return tuple(
+            Site(name=each.site(), spec=replace(self, address=each, fallbacks=()))
+            for each in (self.address, *self.fallbacks)
+        )
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """A path is NAME or certificates/NAME[/key|/chain]; versions are 32 hexadecimal digits."""
@@ -96,8 +104,11 @@ def place(path: str) -> Place:
 
 def parse(fields: Fields, *, in_cluster: bool) -> AzureKeyVault:
     """Return the definition; problems go to the fields."""
+    home = address.take(fields, "address")
+    fallbacks = address.take_fallbacks(fields, home)
     parsed = AzureKeyVault(
-        address=address.take(fields, "address"),
+        address=home,
+        fallbacks=tuple(at for _, at in fallbacks),
         suffix=fields.text(
             "vaultSuffix",
             default=PUBLIC_SUFFIX,
@@ -110,14 +121,14 @@ def parse(fields: Fields, *, in_cluster: bool) -> AzureKeyVault:
         allow_expired=fields.flag("allowExpired", default=False),
         login=_login(fields.child("auth"), in_cluster=in_cluster),
     )
-    host = parsed.address.host
-    if not address.is_loopback(parsed.address) and not f".{host}".endswith(f".{parsed.suffix}"):
-        fields.problem(
-            "address",
-            f'must be a host under "{parsed.suffix}": the login is for vaults there',
-            "a vault of another cloud also needs its vaultSuffix and authorityHost",
-        )
-    fields.finish()
+    for where, at in ((fields, home), *fallbacks):
+        if not address.is_loopback(at) and not f".{at.host}".endswith(f".{parsed.suffix}"):
+            where.problem(
+                "address",
+                f'must be a host under "{parsed.suffix}": the login is for vaults there',
+                "a vault of another cloud also needs its vaultSuffix and authorityHost",
+            )
+        where.finish()
     return parsed
 
 

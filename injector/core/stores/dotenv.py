@@ -6,24 +6,18 @@ import re
 
 from injector.core import reference
 from injector.core.fields import Fields
-from injector.core.record import Record
-from injector.core.stores.source import Source
+from injector.core.stores import Spec
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,252}")
 _ELSEWHERE = "is for laptops; in a cluster nobody would know whose files or variables are meant"
 _NO_VERSIONS = "there are no versions to pin"
 
 
-class Dotenv(Record):
+class Dotenv(Spec):
     """One file whose every variable is a secret, or a folder with a file `PATH.env` for each."""
 
     file: str | None
     folder: str | None
-
-    def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
-        """Nothing is mounted on a laptop."""
-        del store, audience
-        return ()
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """A path is the name of a variable, or of a file below the folder without its .env."""
@@ -37,15 +31,10 @@ class Dotenv(Record):
         return reference.path_problem(path)
 
 
-class Environment(Record):
+class Environment(Spec):
     """The variables that the command itself was started with; `prefix` stands before each name."""
 
     prefix: str
-
-    def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
-        """Nothing is mounted on a laptop."""
-        del store, audience
-        return ()
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """A path is the name of a variable."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from injector.core.fields import Fields
-from injector.core.record import Record
-from injector.core.stores import address, source
+from injector.core.record import Record, replace
+from injector.core.stores import Site, Spec, address, source
 from injector.core.stores.address import Address
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
 
 _PROJECT = r"(?:[a-z0-9][-a-z0-9.]{0,61}:)?[a-z][-a-z0-9]{4,28}[a-z0-9]"
 _LOCATION = r"[a-z]+(?:-[a-z0-9]+)+"
+_LOCATION_FORM = "a location such as europe-west3"
 _SECRET = r"[0-9A-Za-z_-]{1,255}"
 _FULL = re.compile(
     rf"projects/(?P<project>{_PROJECT})(?:/locations/(?P<location>{_LOCATION}))?"
@@ -47,15 +48,23 @@ class KeyLogin(Record):
     key: SecretSource | ConfigMapSource | LocalFile
 
 
-class GcpSecretManager(Record):
-    """Secret Manager in one project, or several; `location` is that of regional secrets.
+class Place(Record):
+    """Where secrets are: `location` is that of regional ones, None is the global service."""
 
-    `ca_bundle` is PEM text for all three servers, None is the image's own bundle.
+    location: str | None
+    address: Address
+
+
+class GcpSecretManager(Spec):
+    """Secret Manager in one project, or several; paths are written for the location `home`.
+
+    `ca_bundle` is PEM text for all servers, None is the image's own bundle.
     """
 
     project: str | None
-    location: str | None
-    address: Address
+    home: str | None
+    place: Place
+    fallbacks: tuple[Place, ...]
     sts: Address
     iam_credentials: Address
     ca_bundle: str | None
@@ -74,6 +83,13 @@ class GcpSecretManager(Record):
             case KeyLogin(key=ref):
                 return ref
 
+    def sites(self) -> tuple[Site, ...]:
+        """Return a site for each location."""
+        return tuple(
+            Site(name=each.location or "global", spec=replace(self, place=each, fallbacks=()))
+            for each in (self.place, *self.fallbacks)
+        )
+
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """A path is NAME, or projects/P/secrets/NAME elsewhere; one secret has one path."""
         del field
@@ -88,34 +104,35 @@ class GcpSecretManager(Record):
             return "a path is NAME or projects/PROJECT/secrets/NAME, the project by its id"
         if found["project"] == self.project:
             return f'in the store\'s own project the path is just "{found["secret"]}"'
-        if found["location"] != self.location:
-            where = f"/locations/{self.location}" if self.location else " without a location"
+        if found["location"] != self.home:
+            where = f"/locations/{self.home}" if self.home else " without a location"
             return f"the store reads secrets of projects/PROJECT{where}"
         return None
 
     def resource(self, path: str, version: str | None) -> str:
-        """Return the name of the version that a path (which `path_problem` has passed) means."""
-        if "/" not in path:
-            where = f"/locations/{self.location}" if self.location else ""
-            path = f"projects/{self.project}{where}/secrets/{path}"
-        return f"{path}/versions/{version or 'latest'}"
+        """Return the name of the version that a path (which `path_problem` has passed) means.
+
+        In a fallback that is the secret of the same name in its own location.
+        """
+        found = _FULL.fullmatch(path)
+        project, name = (found["project"], found["secret"]) if found else (self.project, path)
+        where = f"/locations/{self.place.location}" if self.place.location else ""
+        return f"projects/{project}{where}/secrets/{name}/versions/{version or 'latest'}"
 
 
 def parse(fields: Fields, *, in_cluster: bool) -> GcpSecretManager:
     """Return the definition; problems go to the fields."""
-    location = fields.optional(
-        "location", pattern=_LOCATION, form="a location such as europe-west3"
-    )
-    region = f".{location}.rep" if location else ""
+    location = fields.optional("location", pattern=_LOCATION, form=_LOCATION_FORM)
     endpoints = fields.child("endpoints")
+    home = Place(location=location, address=_secret_manager(endpoints, "secretManager", location))
+    fallbacks = _fallbacks(fields, location)
     parsed = GcpSecretManager(
         project=fields.optional(
             "project", pattern=_PROJECT, form="a project's id (not its number)"
         ),
-        location=location,
-        address=address.take(
-            endpoints, "secretManager", default=f"https://secretmanager{region}.googleapis.com"
-        ),
+        home=location,
+        place=home,
+        fallbacks=fallbacks,
         sts=address.take(endpoints, "sts", default="https://sts.googleapis.com"),
         iam_credentials=address.take(
             endpoints, "iamCredentials", default="https://iamcredentials.googleapis.com"
@@ -126,6 +143,27 @@ def parse(fields: Fields, *, in_cluster: bool) -> GcpSecretManager:
     endpoints.finish()
     fields.finish()
     return parsed
+
+
+def _fallbacks(fields: Fields, home: str | None) -> tuple[Place, ...]:
+    found = []
+    for child in fields.children("fallbacks", most=4):
+        location = child.text("location", pattern=_LOCATION, form=_LOCATION_FORM)
+        at = _secret_manager(child, "endpoint", location)
+        child.finish()
+        found.append(Place(location=location, address=at))
+    locations = [home, *(place.location for place in found)]
+    if found and home is None:
+        what = "goes with location: the global service answers from several places by itself"
+        fields.problem("fallbacks", what)
+    elif len(set(locations)) != len(locations):
+        fields.problem("fallbacks", "names a location twice")
+    return tuple(found)
+
+
+def _secret_manager(fields: Fields, name: str, location: str | None) -> Address:
+    region = f".{location}.rep" if location else ""
+    return address.take(fields, name, default=f"https://secretmanager{region}.googleapis.com")
 
 
 def _login(auth: Fields, *, in_cluster: bool) -> FederatedLogin | KeyLogin:

@@ -5,18 +5,12 @@ from __future__ import annotations
 import re
 
 from injector.core.fields import Fields
-from injector.core.record import Record
-from injector.core.stores import source
+from injector.core.stores import Spec, source
 from injector.core.stores.source import Source
 
 
-class Kubernetes(Record):
-    """Nothing to configure: the namespace is the pod's, the values come by mount."""
-
-    def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
-        """Nothing is needed to log in; `read_source` says what each reference mounts."""
-        del store, audience
-        return ()
+class Kubernetes(Spec):
+    """Nothing to configure or to log in to: `read_source` says what each reference mounts."""
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """A path is the name of a Secret, a field one of its keys; there are no versions."""

@@ -6,12 +6,11 @@ import re
 
 from injector.core import reference
 from injector.core.fields import Fields
-from injector.core.record import Record
-from injector.core.stores import source
+from injector.core.stores import Spec, source
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
 
 
-class Local(Record):
+class Local(Spec):
     """An age file (ConfigMap, or a path on a laptop) and its identity (Secret, or a path).
 
     `recipients` are the other readers that a file is written for: laptops only.

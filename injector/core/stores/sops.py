@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from injector.core import reference
 from injector.core.fields import Fields
-from injector.core.record import Record
-from injector.core.stores import aws, source
+from injector.core.stores import Spec, aws, source
 from injector.core.stores.aws import Aws
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
 
@@ -13,7 +12,7 @@ FORMATS = ("yaml", "json", "dotenv")
 _SUFFIXES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv"}
 
 
-class Sops(Record):
+class Sops(Spec):
     """A file (ConfigMap, Secret, or a path on a laptop), its format, and what opens it.
 
     Either `identity`, an age key, or `kms`, how AWS KMS is reached and entered; the other is None.

@@ -6,9 +6,9 @@ import re
 
 from injector.core import reference
 from injector.core.fields import Fields
-from injector.core.record import Record
-from injector.core.stores import address, source
-from injector.core.stores.address import Address
+from injector.core.record import Record, replace
+from injector.core.stores import Site, Spec, address, source
+from injector.core.stores.address import Address, Server
 from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
 
 MOUNT = r"[-A-Za-z0-9_]+(?:/[-A-Za-z0-9_]+)*"
@@ -38,13 +38,12 @@ class StaticToken(Record):
     is_wrapped: bool
 
 
-class Vault(Record):
-    """A Vault or OpenBao server: `ca_bundle` is PEM text, None is the image's own bundle."""
+class Vault(Spec):
+    """A Vault or OpenBao server, and others that hold the same secrets."""
 
-    address: Address
+    server: Server
+    fallbacks: tuple[Server, ...]
     namespace: str | None
-    ca_bundle: str | None
-    server_name: str | None
     login: TokenLogin | AppRoleLogin | StaticToken
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
@@ -54,6 +53,13 @@ class Vault(Record):
                 return (source.token(store, audience or "vault"),)
             case AppRoleLogin(secret_id=ref) | StaticToken(token=ref):
                 return () if isinstance(ref, LocalFile) else (ref,)
+
+    def sites(self) -> tuple[Site, ...]:
+        """Return a site for each server."""
+        return tuple(
+            Site(name=each.address.site(), spec=replace(self, server=each, fallbacks=()))
+            for each in (self.server, *self.fallbacks)
+        )
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """Vault paths are MOUNT/NAME; versions are whole numbers."""
@@ -67,17 +73,28 @@ class Vault(Record):
 
 def parse(fields: Fields, *, in_cluster: bool) -> Vault:
     """Return the definition; problems go to the fields."""
+    home = _server(fields, address.take(fields, "address"))
+    fallbacks = []
+    for fallback, at in address.take_fallbacks(fields, home.address):
+        server = _server(fallback, at)
+        fallback.finish()
+        fallbacks.append(replace(server, ca_bundle=server.ca_bundle or home.ca_bundle))
     parsed = Vault(
-        address=address.take(fields, "address"),
+        server=home,
+        fallbacks=tuple(fallbacks),
         namespace=fields.optional("namespace", pattern=MOUNT + "/?", form="a Vault namespace"),
-        ca_bundle=address.take_ca_bundle(fields),
-        server_name=fields.optional(
-            "tlsServerName", pattern=r"[-A-Za-z0-9.]{1,253}", form="a DNS name"
-        ),
         login=_login(fields.child("auth"), in_cluster=in_cluster),
     )
     fields.finish()
     return parsed
+
+
+def _server(fields: Fields, at: Address) -> Server:
+    return Server(
+        address=at,
+        ca_bundle=address.take_ca_bundle(fields),
+        name=fields.optional("tlsServerName", pattern=r"[-A-Za-z0-9.]{1,253}", form="a DNS name"),
+    )
 
 
 def _login(auth: Fields, *, in_cluster: bool) -> TokenLogin | AppRoleLogin | StaticToken:

@@ -22,9 +22,11 @@ from injector.core.stores.aws import Place
 from injector.providers.aws.transport import Transport
 
 SECRETS_MANAGER, PARAMETER_STORE, STS, KMS = "secretsmanager", "ssm", "sts", "kms"
+SERVICES = {"awsSecretsManager": SECRETS_MANAGER, "awsParameterStore": PARAMETER_STORE}
+"""Kind of store → what botocore calls its service."""
 MAX_CONNECTIONS = 8
 
-_SERVICES = [KMS, PARAMETER_STORE, SECRETS_MANAGER, STS]
+_ALL = [KMS, PARAMETER_STORE, SECRETS_MANAGER, STS]
 
 
 class Credentials(Record):
@@ -48,7 +50,7 @@ class OwnLoader(Loader):  # type: ignore[misc]  # botocore is untyped
     def list_available_services(self, type_name: str) -> list[str]:
         """Return our services, without looking."""
         del type_name
-        return _SERVICES
+        return _ALL
 
     def load_data_with_path(self, name: str) -> tuple[Any, str]:
         """Return the data of a file and where it is from."""

@@ -13,7 +13,6 @@ from injector.core.stores.aws import (
     Aws,
     Keys,
     Login,
-    Place,
     PodIdentity,
     WebIdentity,
 )
@@ -45,18 +44,18 @@ def _first_words(login: Login, access: Access) -> str:
             return "this machine's own login"
 
 
-async def log_in(door: Door, place: Place) -> Credentials:
-    """Return credentials for the store, asked for in one region; raises CallFailed."""
-    first = await _first(door, place)
+async def log_in(door: Door) -> Credentials:
+    """Return credentials for the store; raises CallFailed."""
+    first = await _first(door)
     if door.spec.role_arn is None:
         return first
-    return await _as_role(door, place, first, door.spec.role_arn)
+    return await _as_role(door, first, door.spec.role_arn)
 
 
-async def _first(door: Door, place: Place) -> Credentials:
+async def _first(door: Door) -> Credentials:
     match door.spec.login:
         case WebIdentity(role_arn=role):
-            return await _by_web_identity(door, place, role)
+            return await _by_web_identity(door, role)
         case PodIdentity():
             return await pod_identity.log_in(door)
         case Keys() as keys:
@@ -65,11 +64,10 @@ async def _first(door: Door, place: Place) -> Credentials:
             return await _by_machine(door)
 
 
-async def _by_web_identity(door: Door, place: Place, role: str) -> Credentials:
+async def _by_web_identity(door: Door, role: str) -> Credentials:
     token = door.read(source.token(door.name, STS_AUDIENCE))
     answer = await _ask_sts(
         door,
-        place,
         None,
         "assume_role_with_web_identity",
         "allow sts:AssumeRoleWithWebIdentity for this ServiceAccount in the role's trust policy",
@@ -79,11 +77,10 @@ async def _by_web_identity(door: Door, place: Place, role: str) -> Credentials:
     return credentials(answer.get("Credentials"))
 
 
-async def _as_role(door: Door, place: Place, base: Credentials, role: str) -> Credentials:
+async def _as_role(door: Door, base: Credentials, role: str) -> Credentials:
     external = {} if door.spec.external_id is None else {"ExternalId": door.spec.external_id}
     answer = await _ask_sts(
         door,
-        place,
         base,
         "assume_role",
         "allow sts:AssumeRole in the first role's policy and in the second's trust policy",
@@ -95,7 +92,6 @@ async def _as_role(door: Door, place: Place, base: Credentials, role: str) -> Cr
 
 async def _ask_sts(
     door: Door,
-    place: Place,
     base: Credentials | None,
     operation: str,
     hint: str,
@@ -104,7 +100,7 @@ async def _ask_sts(
     opening = client.open_client(
         door.session,
         client.STS,
-        place,
+        door.spec.place,
         credentials=base,
         fips=door.spec.fips,
         trusted=door.trusted,

@@ -20,6 +20,7 @@ from injector.core.record import replace
 from injector.core.secret import Failure, Json, LoginFailed, Number, Secret
 from injector.core.stores import Store
 from injector.core.stores import azure as definition
+from injector.core.stores.address import Server
 from injector.core.stores.azure import AzureKeyVault, FederatedLogin
 from injector.deadline import Deadline
 from injector.http_session import Answer, HttpSession
@@ -50,6 +51,13 @@ def open_session(store: Store, access: Access) -> AzureSession:
     finally:
         authority.close()
     return session
+
+
+def servers(store: Store) -> tuple[Server, ...]:
+    """Return the authority and the vault; see `providers.servers`."""
+    if not isinstance(store.spec, AzureKeyVault):
+        raise TypeError(store.provider)
+    return rest.servers(store.spec.ca_bundle, store.spec.authority, store.spec.address)
 
 
 class AzureSession:

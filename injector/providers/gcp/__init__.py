@@ -18,6 +18,7 @@ from injector.core.plan import Read
 from injector.core.record import replace
 from injector.core.secret import Failure, Json, LoginFailed, Secret
 from injector.core.stores import Store
+from injector.core.stores.address import Server
 from injector.core.stores.gcp import FederatedLogin, GcpSecretManager
 from injector.deadline import Deadline
 from injector.http_session import HttpSession
@@ -47,8 +48,19 @@ def open_session(store: Store, access: Access) -> GcpSession:
                 token = login.sign(key, now_s=time.time())
     except Unanswered as error:
         raise LoginFailed(replace(error.failure, identity=who)) from None
-    http = connect(spec.address, partial(answers.refusal, who))
+    http = connect(spec.place.address, partial(answers.refusal, who))
     return GcpSession(spec, http, identity=who, token=token)
+
+
+def servers(store: Store) -> tuple[Server, ...]:
+    """Return the servers of the login, if it has any, and Secret Manager's."""
+    spec = store.spec
+    if not isinstance(spec, GcpSecretManager):
+        raise TypeError(store.provider)
+    found = [spec.place.address]
+    if isinstance(spec.login, FederatedLogin):
+        found = [spec.sts, *([spec.iam_credentials] if spec.login.impersonate else []), *found]
+    return rest.servers(spec.ca_bundle, *found)
 
 
 class GcpSession:
@@ -78,7 +90,7 @@ class GcpSession:
 
     def _read(self, read: Read) -> Secret | Failure:
         name = self._spec.resource(read.path, read.version)
-        url = f"{self._spec.address.url()}/v1/{name}:access"
+        url = f"{self._spec.place.address.url()}/v1/{name}:access"
         return to_secret(self._http.request("GET", url, headers=self._headers).json())
 
 

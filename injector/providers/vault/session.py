@@ -48,15 +48,15 @@ def open_session(store: Store, access: Access) -> VaultSession:
         raise TypeError(store.provider)
     who = login.identity(spec)
     wire = HttpSession(
-        spec.address,
-        ca_bundle=spec.ca_bundle,
-        server_name=spec.server_name,
+        spec.server.address,
+        ca_bundle=spec.server.ca_bundle,
+        server_name=spec.server.name,
         timeout_s=store.timeout_s,
         deadline=access.deadline,
         judge=answers.judge_login,
     )
     adapter = JSONAdapter(
-        base_uri=spec.address.url(),
+        base_uri=spec.server.address.url(),
         token="",
         session=wire,
         namespace=spec.namespace,
