@@ -14,15 +14,20 @@ from urllib.parse import quote
 
 import pytest
 
-pytest.register_assert_rewrite("tests.providers.test_contract", "tests.providers.test_faults")
+pytest.register_assert_rewrite(
+    *(f"tests.providers.test_{suite}" for suite in ("access", "contract", "faults", "tls"))
+)
 
 from injector.core import errors  # noqa: E402 (after the rewrite is registered)
 from tests.e2e.testbed import cache  # noqa: E402
 from tests.providers.certificates import Authority  # noqa: E402
+from tests.providers.failing import FINE  # noqa: E402
 from tests.providers.fault_proxy import FaultProxy  # noqa: E402
 from tests.providers.rigs import Rig, VaultRig  # noqa: E402
-from tests.providers.test_contract import *  # noqa: E402, F403 (the suite is what we run)
+from tests.providers.test_access import *  # noqa: E402, F403 (the suite is what we run)
+from tests.providers.test_contract import *  # noqa: E402, F403
 from tests.providers.test_faults import *  # noqa: E402, F403
+from tests.providers.test_tls import *  # noqa: E402, F403
 
 ROOT = "root-of-a-test"
 POLICY = """
@@ -166,7 +171,7 @@ def rig(tmp_path, server):
 @pytest.fixture
 def remote(rig):
     """Takes the place of the suites' fixture; there is a secret to read."""
-    rig.put("plain", FINE)  # noqa: F405 (of the suite)
+    rig.put("plain", FINE)
     return rig
 
 

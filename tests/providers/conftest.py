@@ -4,15 +4,15 @@ import pytest
 
 from tests.providers.aws_rigs import ParameterStoreRig, SecretsManagerRig
 from tests.providers.cloud_rigs import AzureRig, GcpRig
-from tests.providers.rigs import (
+from tests.providers.file_rigs import (
     DotenvFileRig,
     DotenvFolderRig,
     EnvironmentRig,
     KubernetesRig,
     LocalRig,
     SopsRig,
-    VaultRig,
 )
+from tests.providers.rigs import VaultRig
 
 _REMOTE = (VaultRig, SecretsManagerRig, ParameterStoreRig, AzureRig, GcpRig)
 NETWORK = {rig.name: rig for rig in _REMOTE}

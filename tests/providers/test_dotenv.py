@@ -5,7 +5,7 @@ import pytest
 from injector.core import errors, stores
 from injector.core.pick import pick
 from injector.core.secret import MAX_DOCUMENT_BYTES
-from tests.providers.rigs import DotenvFileRig, DotenvFolderRig, EnvironmentRig
+from tests.providers.file_rigs import DotenvFileRig, DotenvFolderRig, EnvironmentRig
 
 
 @pytest.mark.parametrize(

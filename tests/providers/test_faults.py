@@ -1,31 +1,20 @@
 """How every store behind a network fails: coded, in time, without a word of the server's own."""
 
-import ssl
 import time
 from types import SimpleNamespace
 
 import pytest
 
 from injector.core import errors
-from injector.core.secret import Failure, Secret
-from tests.providers.certificates import Authority
-from tests.providers.conftest import NETWORK
+from injector.core.secret import Secret
+from tests.providers.failing import FINE, failed
 from tests.providers.fault_proxy import Hang, Oversized, Reset, Status, Trickle
 from tests.providers.rigs import revealed
-
-FINE = {"user": "shop"}
 
 
 @pytest.fixture(autouse=True)
 def _secret(remote):
     remote.put("plain", FINE)
-
-
-def failed(answer):
-    """The failure, after a look that nothing foreign is in it."""
-    assert isinstance(answer, Failure)
-    assert "CANARY" not in repr(answer)
-    return answer
 
 
 def only_reads(remote):
@@ -176,147 +165,6 @@ def test_a_name_that_does_not_resolve_is_told(remote):
 
     assert failure.code is errors.DOWN
     assert failure.what == "the name no-such-host.invalid cannot be resolved (3 tries)"
-
-
-@pytest.mark.parametrize(
-    ("certificate", "what"),
-    [
-        ({"ends": -0.5}, "its certificate has expired"),
-        ({"starts": 1}, "its certificate is not valid yet; is the clock right?"),
-        ({"name": "10.0.0.1"}, "its certificate is for another IP address"),
-    ],
-)
-def test_a_certificate_that_cannot_be_trusted_says_why(remote, certificate, what):
-    """Expired, early and wrong name are three sentences; nothing was sent."""
-    remote.proxy.context = remote.authority.context(**certificate)
-
-    failure = failed(remote.read("plain")[0])
-
-    assert failure.code is errors.TLS
-    assert failure.what == f"127.0.0.1 is not trusted: {what} (3 tries)"
-    assert remote.proxy.seen == []
-
-
-def test_an_authority_we_do_not_know_is_not_trusted(remote, tmp_path):
-    """Another CA, or the system's own, does not vouch for the store."""
-    other = tmp_path / "other"
-    other.mkdir()
-    remote.proxy.context = Authority(other).context()
-
-    failure = failed(remote.read("plain")[0])
-
-    assert failure.code is errors.TLS
-    assert "authority that caBundle does not hold" in failure.what
-    assert remote.proxy.seen == []
-
-
-@pytest.mark.parametrize(
-    "remote", [name for name, rig in NETWORK.items() if rig.has_server_name], indirect=True
-)
-def test_a_server_name_may_differ_from_the_address(remote):
-    """Where a store may name its server, the certificate is held against that name alone."""
-    remote.proxy.context = remote.authority.context(name="vault.shop.svc")
-
-    wrong, right = (
-        remote.read("plain", document=remote.document(tlsServerName=name))[0]
-        for name in ("other.shop.svc", "vault.shop.svc")
-    )
-
-    assert failed(wrong).what == (
-        "other.shop.svc is not trusted: its certificate is for another name (3 tries)"
-    )
-    assert isinstance(right, Secret)
-
-
-def test_old_tls_is_not_spoken(remote):
-    """TLS 1.1 and older count as no TLS."""
-    context = remote.authority.context()
-    context.set_ciphers("DEFAULT:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
-    remote.proxy.context = context
-
-    failure = failed(remote.read("plain")[0])
-
-    assert failure.code is errors.TLS
-    assert remote.proxy.seen == []
-
-
-def test_a_server_without_tls_gets_nothing(remote):
-    """Plain HTTP on the port is no store."""
-    remote.proxy.context = None
-
-    failure = failed(remote.read("plain")[0])
-
-    assert failure.code in (errors.TLS, errors.DOWN)
-    assert remote.proxy.seen == []
-
-
-def test_who_may_not_read_is_told_once_and_not_tried_again(remote):
-    """Forbidden is final, and says as whom."""
-    remote.forbid()
-
-    failure = failed(remote.read("plain")[0])
-
-    assert failure.code is errors.FORBIDDEN
-    assert failure.identity
-    assert remote.waits == []
-
-
-def test_who_is_not_known_is_told_once_and_not_tried_again(remote):
-    """A refused login is final, and says as whom."""
-    remote.refuse_logins()
-
-    failure = failed(remote.read("plain")[0])
-
-    assert failure.code is errors.UNAUTHENTICATED
-    assert failure.identity
-    assert (remote.waits, len(remote.proxy.seen)) == ([], 1)
-
-
-def test_a_missing_credential_is_told_without_asking_the_store(remote):
-    """The token's file is not there: the store hears nothing."""
-    for path in remote.sources.rglob("*"):
-        if path.is_file():
-            path.unlink()
-
-    failure = failed(remote.read("plain")[0])
-
-    assert failure.code is errors.UNAUTHENTICATED
-    assert remote.proxy.seen == []
-
-
-def test_an_expired_login_is_renewed_once(remote):
-    """Between login and read the token dies: a new login, and the read succeeds."""
-    logins = []
-
-    def dies(request):
-        if remote.is_login(request):
-            logins.append(request)
-        elif len(logins) == 1:
-            remote.expire_logins()
-        return False
-
-    remote.proxy.when = dies
-    remote.proxy.faults = [Status(500)]  # never used: `dies` says no
-
-    (answer,) = remote.read("plain")
-
-    assert isinstance(answer, Secret)
-    assert (len(logins), remote.waits) == (2, [])
-
-
-def test_a_login_that_always_dies_is_renewed_only_once(remote):
-    """No storm of logins."""
-    remote.proxy.when = lambda request: (
-        False if remote.is_login(request) else bool(remote.expire_logins())
-    )
-    remote.proxy.faults = [Status(500)]
-
-    failure = failed(remote.read("plain")[0])
-
-    assert failure.code is errors.EXPIRED
-    assert sum(map(remote.is_login, remote.proxy.seen)) == 2
 
 
 def test_one_bad_read_costs_no_other_read(remote):

@@ -5,7 +5,7 @@ import pytest
 
 from injector import local_file
 from injector.core import errors
-from tests.providers.rigs import LocalRig
+from tests.providers.file_rigs import LocalRig
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from injector.core.pick import pick
 from injector.core.secret import MAX_BYTES, MAX_DOCUMENT_BYTES
 from tests.providers.aws_rigs import ParameterStoreRig
 from tests.providers.fault_proxy import Status
-from tests.providers.rigs import LocalRig, SopsRig, VaultRig
+from tests.providers.file_rigs import LocalRig, SopsRig
+from tests.providers.rigs import VaultRig
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from injector import sops_file, sops_format
 from injector.core import errors, stores
 from injector.core.pick import pick
-from tests.providers.rigs import SopsRig
+from tests.providers.file_rigs import SopsRig
 
 FILES = Path(__file__).parent / "sops"
 IDENTITY = (FILES / "identity.txt").read_text()

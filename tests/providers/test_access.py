@@ -1,0 +1,80 @@
+"""Who we are to a store behind a network: refused, expired, revoked, and said as whom."""
+
+import pytest
+
+from injector.core import errors
+from injector.core.secret import Secret
+from tests.providers.failing import FINE, failed
+from tests.providers.fault_proxy import Status
+
+
+@pytest.fixture(autouse=True)
+def _secret(remote):
+    remote.put("plain", FINE)
+
+
+def test_who_may_not_read_is_told_once_and_not_tried_again(remote):
+    """Forbidden is final, and says as whom."""
+    remote.forbid()
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.FORBIDDEN
+    assert failure.identity
+    assert remote.waits == []
+
+
+def test_who_is_not_known_is_told_once_and_not_tried_again(remote):
+    """A refused login is final, and says as whom."""
+    remote.refuse_logins()
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.UNAUTHENTICATED
+    assert failure.identity
+    assert (remote.waits, len(remote.proxy.seen)) == ([], 1)
+
+
+def test_a_missing_credential_is_told_without_asking_the_store(remote):
+    """The token's file is not there: the store hears nothing."""
+    for path in remote.sources.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.UNAUTHENTICATED
+    assert remote.proxy.seen == []
+
+
+def test_an_expired_login_is_renewed_once(remote):
+    """Between login and read the token dies: a new login, and the read succeeds."""
+    logins = []
+
+    def dies(request):
+        if remote.is_login(request):
+            logins.append(request)
+        elif len(logins) == 1:
+            remote.expire_logins()
+        return False
+
+    remote.proxy.when = dies
+    remote.proxy.faults = [Status(500)]  # never used: `dies` says no
+
+    (answer,) = remote.read("plain")
+
+    assert isinstance(answer, Secret)
+    assert (len(logins), remote.waits) == (2, [])
+
+
+def test_a_login_that_always_dies_is_renewed_only_once(remote):
+    """No storm of logins."""
+    remote.proxy.when = lambda request: (
+        False if remote.is_login(request) else bool(remote.expire_logins())
+    )
+    remote.proxy.faults = [Status(500)]
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.EXPIRED
+    assert sum(map(remote.is_login, remote.proxy.seen)) == 2

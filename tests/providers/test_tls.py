@@ -1,0 +1,90 @@
+"""Whom a store behind a network is trusted to be: without that, not a byte is sent."""
+
+import ssl
+
+import pytest
+
+from injector.core import errors
+from injector.core.secret import Secret
+from tests.providers.certificates import Authority
+from tests.providers.conftest import NETWORK
+from tests.providers.failing import FINE, failed
+
+
+@pytest.fixture(autouse=True)
+def _secret(remote):
+    remote.put("plain", FINE)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "what"),
+    [
+        ({"ends": -0.5}, "its certificate has expired"),
+        ({"starts": 1}, "its certificate is not valid yet; is the clock right?"),
+        ({"name": "10.0.0.1"}, "its certificate is for another IP address"),
+    ],
+)
+def test_a_certificate_that_cannot_be_trusted_says_why(remote, certificate, what):
+    """Expired, early and wrong name are three sentences; nothing was sent."""
+    remote.proxy.context = remote.authority.context(**certificate)
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.TLS
+    assert failure.what == f"127.0.0.1 is not trusted: {what} (3 tries)"
+    assert remote.proxy.seen == []
+
+
+def test_an_authority_we_do_not_know_is_not_trusted(remote, tmp_path):
+    """Another CA, or the system's own, does not vouch for the store."""
+    other = tmp_path / "other"
+    other.mkdir()
+    remote.proxy.context = Authority(other).context()
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.TLS
+    assert "authority that caBundle does not hold" in failure.what
+    assert remote.proxy.seen == []
+
+
+@pytest.mark.parametrize(
+    "remote", [name for name, rig in NETWORK.items() if rig.has_server_name], indirect=True
+)
+def test_a_server_name_may_differ_from_the_address(remote):
+    """Where a store may name its server, the certificate is held against that name alone."""
+    remote.proxy.context = remote.authority.context(name="vault.shop.svc")
+
+    wrong, right = (
+        remote.read("plain", document=remote.document(tlsServerName=name))[0]
+        for name in ("other.shop.svc", "vault.shop.svc")
+    )
+
+    assert failed(wrong).what == (
+        "other.shop.svc is not trusted: its certificate is for another name (3 tries)"
+    )
+    assert isinstance(right, Secret)
+
+
+def test_old_tls_is_not_spoken(remote):
+    """TLS 1.1 and older count as no TLS."""
+    context = remote.authority.context()
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    remote.proxy.context = context
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.TLS
+    assert remote.proxy.seen == []
+
+
+def test_a_server_without_tls_gets_nothing(remote):
+    """Plain HTTP on the port is no store."""
+    remote.proxy.context = None
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code in (errors.TLS, errors.DOWN)
+    assert remote.proxy.seen == []
