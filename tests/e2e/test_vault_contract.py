@@ -42,8 +42,18 @@ class Server:
 
     def __init__(self, folder):
         binary = os.environ.get("SECRET_INJECTOR_VAULT") or cache.bin_dir() / "vault"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        with (
+            socket.create_server(("127.0.0.1", 0)) as free,
+            socket.create_server(("127.0.0.1", 0)) as unused,
+        ):
+            self.port, of_dev_mode = (each.getsockname()[1] for each in (free, unused))
+        # By itself it takes texts of at most 1 MiB as they are escaped.
+        listener = {
+            "address": f"127.0.0.1:{self.port}",
+            "tls_disable": True,
+            "max_json_string_value_length": 8 * 1024 * 1024,
+        }
+        (folder / "vault.json").write_text(json.dumps({"listener": {"tcp": listener}}))
         self.log = (folder / "vault.log").open("wb")
         self.process = subprocess.Popen(
             [
@@ -52,7 +62,8 @@ class Server:
                 "-dev",
                 "-dev-no-store-token",
                 f"-dev-root-token-id={ROOT}",
-                f"-dev-listen-address=127.0.0.1:{self.port}",
+                f"-dev-listen-address=127.0.0.1:{of_dev_mode}",
+                f"-config={folder / 'vault.json'}",
             ],
             stdout=self.log,
             stderr=subprocess.STDOUT,
