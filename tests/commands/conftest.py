@@ -33,14 +33,14 @@ class VaultBench:
         self.folder = folder
         self.vault = FakeVault()
         self.vault.tokens["hvs.token"] = ["kv/"]
-        authority = Authority(folder)
-        self.proxy = FaultProxy(authority.context(), self.vault.server_address)
+        self.authority = Authority(folder)
+        self.proxy = FaultProxy(self.authority.context(), self.vault.server_address)
         (folder / ".secret-injector").mkdir(exist_ok=True)
         (folder / ".secret-injector/token").write_text("hvs.token\n")
         self.spec = {
             "vault": {
                 "address": f"https://127.0.0.1:{self.proxy.port}",
-                "caBundle": authority.pem,
+                "caBundle": self.authority.pem,
                 "auth": {"token": {"token": {"file": "token"}}},
             }
         }

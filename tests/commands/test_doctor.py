@@ -2,9 +2,16 @@
 
 import json
 
+import pytest
+
+from tests.commands.laptop import run
+from tests.providers.cloud_rigs import AzureRig
+from tests.providers.fake_azure import CLIENT, CLIENT_SECRET
+from tests.providers.fallbacks import VaultFallback
+
 
 def steps(done):
-    """Return mark and name of each step."""
+    """Return mark and name of each step, and the names of places alone."""
     return [tuple(line.split()[:2]) for line in done.stdout.splitlines()]
 
 
@@ -74,3 +81,67 @@ def test_an_unknown_store_is_met_with_the_nearest(local):
 
     assert (done.returncode, done.stdout) == (2, "")
     assert 'hint: did you mean "store"?' in done.stderr
+
+
+def test_the_server_of_the_login_is_reached_too(tmp_path):
+    """Entra has a name, a port and a certificate of its own, and so its own steps."""
+    rig = AzureRig(tmp_path)
+    here = tmp_path / ".secret-injector"
+    here.mkdir()
+    (here / "key").write_text(CLIENT_SECRET)
+    entra = f"http://127.0.0.1:{rig.fake.server_address[1]}"
+    auth = {"clientSecret": {"clientId": CLIENT, "secret": {"file": "key"}}}
+    define(here, rig.document(auth=auth, authorityHost=entra))
+    rig.put("db", {"user": "app"})
+
+    done = run(tmp_path, "doctor", "store", "--path", "db")
+
+    rig.close()
+    reached = [("ok", step) for step in ("resolve", "connect", "tls")]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert steps(done) == [*reached, *reached, ("ok", "log"), ("ok", "read")]
+
+
+@pytest.fixture
+def two(vault, tmp_path):
+    """A Vault with a fallback, which holds the same secret."""
+    made = VaultFallback(vault)
+    made.vault.tokens = vault.vault.tokens
+    for each in (vault.vault, made.vault):
+        each.put("shop/db", {"user": "app"})
+    spec = {"vault": {**vault.spec["vault"], "fallbacks": [{"address": made.at}]}}
+    define(tmp_path / ".secret-injector", spec)
+    yield made
+    made.close()
+
+
+def test_fallbacks_are_examined_like_the_first_place(vault, two):
+    """Each under its name, all of them read."""
+    done = vault.run("doctor", "store", "--path", "kv/shop/db")
+
+    five = [("ok", step) for step in ("resolve", "connect", "tls", "log", "read")]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert steps(done) == [(two.home,), *five, (two.site,), *five]
+
+
+def test_a_first_place_that_is_away_does_not_hide_how_its_fallback_is(vault, two):
+    """Both are told, and the exit status is that of the one that fails."""
+    vault.proxy.close()
+
+    done = vault.run("doctor", "store", "--path", "kv/shop/db")
+    as_json = vault.run("doctor", "store", "--path", "kv/shop/db", "-o", "json")
+
+    home = [("ok", "resolve"), ("FAIL", "connect")]
+    five = [("ok", step) for step in ("resolve", "connect", "tls", "log", "read")]
+    assert done.returncode == 7
+    assert steps(done) == [(two.home,), *home, (two.site,), *five]
+    assert [(each["site"], each["ok"]) for each in json.loads(as_json.stdout)] == [
+        *((two.home, ok) for ok in (True, False)),
+        *((two.site, True) for _ in five),
+    ]
+
+
+def define(here, spec):
+    """Write the definition of the store."""
+    document = {"kind": "ClusterSecretStore", "metadata": {"name": "store"}, "spec": spec}
+    (here / "stores.yaml").write_text(json.dumps(document))
