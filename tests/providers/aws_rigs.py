@@ -89,11 +89,15 @@ class SecretsManagerRig(AwsRig):
         except self.setup.exceptions.ResourceExistsException:
             self.setup.put_secret_value(SecretId=name, SecretString=text)
 
+    def previous(self, name):
+        """Return the staging label that AWS moves along."""
+        return "AWSPREVIOUS"
+
     def version(self, name, number):
         """Return the id of the first or second version: two are all that have a label."""
         if number > 2:
             return str(uuid.uuid4())
-        stage = ("AWSPREVIOUS", "AWSCURRENT")[number - 1]
+        stage = (self.previous(name), "AWSCURRENT")[number - 1]
         versions = self.setup.list_secret_version_ids(SecretId=name)["Versions"]
         return next(v["VersionId"] for v in versions if stage in v["VersionStages"])
 

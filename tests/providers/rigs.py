@@ -9,7 +9,17 @@ import time
 from pathlib import Path
 
 from injector.core import stores
-from injector.core.plan import Plan, PlanStore, Read
+from injector.core.plan import (
+    ContainerPlan,
+    EnvItem,
+    Pick,
+    Plan,
+    PlanStore,
+    PlanValue,
+    Read,
+)
+from injector.core.reference import Filter
+from injector.core.render import render
 from injector.core.secret import MAX_BYTES, Secret
 from injector.deadline import Deadline
 from injector.fetch import fetch
@@ -64,6 +74,10 @@ class Rig:
         del name
         return str(number)
 
+    def previous(self, name):
+        """Return what one pins to have the version before the newest of two."""
+        return self.version(name, 1)
+
     def document(self):
         """Return the store's definition."""
         raise NotImplementedError
@@ -92,6 +106,23 @@ class Rig:
             chance=Chance(sleep=self.waits.append, random=lambda: 0.5, clock=clock),
         )
         return [self.fetched.answers[read] for read in reads]
+
+    def value(self, name, field, *, default=None):
+        """Return the bytes that a reference gives, rendered for a container; raises FetchFailed."""
+        filters = () if default is None else (Filter(name="default", args=(default,)),)
+        (answer,) = self.read(name)
+        read = Read(store=0, path=self.path(name))
+        part = Pick(read=0, field=field, filters=filters)
+        plan = Plan(
+            namespace="shop",
+            service_account="checkout",
+            stores=(PlanStore(name="store", document="{}"),),
+            reads=(read,),
+            values=(PlanValue(parts=(part,), key="KEY", origin="annotation env"),),
+            containers=(ContainerPlan(name="app", env=(EnvItem(name="KEY", value=0),)),),
+        )
+        (container,) = render(plan, {read: answer}, today="2026-01-01")
+        return dict(container.env)["KEY"]
 
     def close(self):
         """Stop what runs."""

@@ -3,6 +3,7 @@
 import pytest
 
 from injector.core import errors
+from injector.core.errors import FetchFailed
 from injector.core.secret import Secret
 from tests.providers.failing import FINE, failed
 from tests.providers.fault_proxy import Status
@@ -22,6 +23,23 @@ def test_who_may_not_read_is_told_once_and_not_tried_again(remote):
     assert failure.code is errors.FORBIDDEN
     assert failure.identity
     assert remote.waits == []
+
+
+@pytest.mark.parametrize(
+    ("happens", "code"),
+    [
+        ("forbid", errors.FORBIDDEN),
+        ("refuse_logins", errors.UNAUTHENTICATED),
+    ],
+)
+def test_a_default_never_stands_in_for_what_we_may_not_read(remote, happens, code):
+    """A lost permission must not start an application with a made-up value."""
+    getattr(remote, happens)()
+
+    with pytest.raises(FetchFailed) as refused:
+        remote.value("plain", "user", default="nobody")
+
+    assert [problem.code for problem in refused.value.problems] == [code]
 
 
 def test_who_is_not_known_is_told_once_and_not_tried_again(remote):

@@ -3,6 +3,7 @@
 import pytest
 
 from injector.core import errors
+from injector.core.errors import FetchFailed
 from injector.core.pick import NotPicked, pick
 from injector.core.secret import MAX_BYTES, Failure
 from tests.providers.rigs import revealed
@@ -94,6 +95,34 @@ def test_a_missing_secret_is_told_apart_from_its_neighbours(rig):
     assert revealed(there) == DATA
 
 
+@pytest.mark.parametrize(
+    ("field", "what", "hint"),
+    [
+        ("pasword", "no such key; keys there: password, user", 'did you mean "password"?'),
+        ("/pasword", "no such key; keys there: password, user", 'did you mean "password"?'),
+        ("/user/0", 'nothing is below "0": its parent is no mapping', ""),
+    ],
+)
+def test_a_missing_field_or_pointer_is_told_with_what_is_there(rig, field, what, hint):
+    """Keys are named, values never."""
+    rig.put("plain", DATA)
+
+    with pytest.raises(FetchFailed) as failed:
+        rig.value("plain", field)
+
+    (problem,) = failed.value.problems
+    assert (problem.code, problem.what, problem.hint) == (errors.MISSING, what, hint)
+
+
+def test_a_default_stands_in_for_a_missing_secret_and_a_missing_field(rig):
+    """Neither for a value that is there, be it empty."""
+    rig.put("plain", {"user": ""})
+
+    assert rig.value("nothing-here", "user", default="nobody") == b"nobody"
+    assert rig.value("plain", "pasword", default="nothing") == b"nothing"
+    assert rig.value("plain", "user", default="nobody") == b""
+
+
 def test_a_version_is_pinned(rig):
     """An older version is read by its number, the newest without one; an unknown one is missing."""
     if not rig.has_versions:
@@ -122,6 +151,19 @@ def test_a_binary_value_arrives_byte_for_byte(rig):
     (answer,) = rig.read("plain")
 
     assert revealed(answer) == {"der": bytes(range(256)), "text": "a"}
+
+
+def test_the_previous_version_is_read_by_the_name_that_its_store_has_for_it(rig):
+    """A label where the store moves one along, else the number or id before the newest."""
+    rig.put("plain", {"n": "one"})
+    if not rig.has_versions:
+        assert rig.read(("plain", "previous"))[0].code is errors.REFERENCE
+        return
+    rig.put("plain", {"n": "two"})
+
+    (answer,) = rig.read(("plain", rig.previous("plain")))
+
+    assert (revealed(answer), answer.version) == ({"n": "one"}, rig.version("plain", 1))
 
 
 @pytest.mark.parametrize("path", ["a/../b", "a//b", "a/./b", "a%2Fb", "a?b", "a#b", "a\nb"])

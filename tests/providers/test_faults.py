@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from injector.core import errors
+from injector.core.errors import FetchFailed
 from injector.core.secret import Secret
 from tests.providers.failing import FINE, failed
 from tests.providers.fault_proxy import Hang, Oversized, Reset, Status, Trickle
@@ -155,6 +156,16 @@ def test_a_closed_port_refuses(remote):
 
     assert failure.code is errors.DOWN
     assert failure.what == f"127.0.0.1:{remote.proxy.port} refuses the connection (3 tries)"
+
+
+def test_a_default_never_stands_in_for_a_store_that_is_away(remote):
+    """An outage is no missing value."""
+    remote.proxy.refuse()
+
+    with pytest.raises(FetchFailed) as failed:
+        remote.value("plain", "user", default="nobody")
+
+    assert [problem.code for problem in failed.value.problems] == [errors.DOWN]
 
 
 def test_a_name_that_does_not_resolve_is_told(remote):
