@@ -64,6 +64,7 @@ check: setup ## Check format, lint, types and the import rules
 
 .PHONY: test
 test: setup .venv/sdks ## Run every test that needs no cluster
+	@tools/need-age
 	.venv/bin/pytest
 
 .PHONY: golden

@@ -9,6 +9,7 @@ from tests.e2e.testbed.process import run
 
 # What must be on the machine: a command or file, and the Debian package that has it.
 _PACKAGES = {
+    "age": "age",
     "buildah": "buildah",
     "busybox": "busybox-static",
     "conntrack": "conntrack",
