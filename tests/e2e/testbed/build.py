@@ -17,7 +17,7 @@ from tests.e2e.testbed.programs import LANES, Build
 
 _GO_AT_LEAST = (1, 26)
 _BUILD_LIMIT_S = 3600
-_BESIDE = {"helm", "vault"}
+_BESIDE = {"helm", "sops", "vault"}
 
 Say = Callable[[str], None]
 

@@ -16,6 +16,7 @@ CONTAINERD = "v2.4.2"
 RUNC = "v1.5.2"
 HELM = "v4.3.1"
 VAULT = "v1.21.1"
+SOPS = "v3.13.3"
 
 _VAULT_SOURCES = cache.HERE / "vault"
 _SMALL = ("-trimpath", "-ldflags", "-s -w")
@@ -158,6 +159,11 @@ LANES: tuple[tuple[Build, ...], ...] = (
             folder="plugins/",
             sources=_VAULT_SOURCES,
             env=_VAULT_ENV,
+        ),
+        Build(
+            name="sops",
+            version=SOPS,
+            packages=("github.com/getsops/sops/v3/cmd/sops",),
         ),
     ),
 )

@@ -1,6 +1,6 @@
 // A Vault server with the engines and auth methods that the tests use: kv, pki, transit, approle and
-// jwt from Vault's minimal build, the kubernetes auth method, the database engine, and storage on
-// disk, so that a server can be stopped and started with its data.
+// jwt from Vault's minimal build, the kubernetes auth method, the engines for AWS and databases, and
+// storage on disk, so that a server can be stopped and started with its data.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/cli"
 	kubernetes "github.com/hashicorp/vault-plugin-auth-kubernetes"
 	"github.com/hashicorp/vault/audit"
+	"github.com/hashicorp/vault/builtin/logical/aws"
 	"github.com/hashicorp/vault/builtin/logical/database"
 	"github.com/hashicorp/vault/builtin/plugin"
 	"github.com/hashicorp/vault/command"
@@ -28,7 +29,7 @@ func main() {
 		BaseCommand:          &command.BaseCommand{UI: ui},
 		AuditBackends:        map[string]audit.Factory{"file": audit.NewFileBackend},
 		CredentialBackends:   map[string]logical.Factory{"plugin": plugin.Factory, "kubernetes": kubernetes.Factory},
-		LogicalBackends:      map[string]logical.Factory{"plugin": plugin.Factory, "database": database.Factory},
+		LogicalBackends:      map[string]logical.Factory{"plugin": plugin.Factory, "aws": aws.Factory, "database": database.Factory},
 		PhysicalBackends:     map[string]physical.Factory{"file": file.NewFileBackend, "inmem": inmem.NewInmem},
 		ServiceRegistrations: map[string]serviceregistration.Factory{},
 		ShutdownCh:           command.MakeShutdownCh(),
