@@ -31,6 +31,7 @@ _GIVEN = re.compile(
 
 class _Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log(self, *_):
         pass

@@ -90,6 +90,7 @@ class FakeAzure(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes; the second would wait 40 ms
 
     def log_message(self, format, *args):  # noqa: A002 (the base class's name for it)
         pass

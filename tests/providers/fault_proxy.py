@@ -103,6 +103,7 @@ class FaultProxy:
     def _serve(self, plain):
         try:
             plain.settimeout(0.2)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.context is None:  # a server that speaks plain HTTP and is greeted with TLS
                 plain.recv(65_536)
                 plain.sendall(_answer(400, (), b""))
