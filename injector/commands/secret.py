@@ -13,6 +13,7 @@ import click
 from injector.commands import secret_apply, secret_delete, secret_input, stores_here
 from injector.commands.calling import call, refused, table, tell
 from injector.commands.secret_lookup import picked, there
+from injector.commands.stores_here import Place
 from injector.core import errors, generate
 from injector.core.errors import FetchFailed, Problem
 
@@ -25,6 +26,7 @@ Examples:
   secret-injector secret rotate shop/db password --rule alnum:32
   secret-injector secret rollback shop/db --to 3
   secret-injector secret apply -f secrets.yaml --dry-run
+  secret-injector secret set payment api-key --store k8s -n shop
 """
 
 _output = click.option(
@@ -34,7 +36,7 @@ _output = click.option(
 
 @click.group("secret", epilog=EXAMPLES)
 def _group() -> None:
-    """Look at and change secrets in a store: local, vault, or one of AWS."""
+    """Look at and change secrets in a store: local, vault, one of AWS, or a cluster's Secrets."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -54,12 +56,11 @@ def _set(
     data: tuple[str, ...],
     *,
     replace: bool,
-    store: str | None,
-    stores_file: str | None,
+    at: Place,
 ) -> int:
     """Set keys of a secret; the other keys stay."""
     new = secret_input.values(items, data)
-    with stores_here.entered(store, stores_file) as writer:
+    with stores_here.entered(at) as writer:
         version = writer.change(name, lambda old: new if replace else {**(old or {}), **new})
     _tell_version(name, version)
     return errors.OK
@@ -79,11 +80,10 @@ def _get(
     *,
     reveal: bool,
     output: str,
-    store: str | None,
-    stores_file: str | None,
+    at: Place,
 ) -> int:
     """Show the keys of a secret; with KEY and --reveal the value alone, byte for byte."""
-    with stores_here.entered(store, stores_file) as writer:
+    with stores_here.entered(at) as writer:
         found = there(writer.read(name, version), name, writer.names)
     if key is not None:
         found = {key: picked(found, name, key)}
@@ -108,9 +108,9 @@ def _get(
 @stores_here.options
 @click.argument("prefix", default="")
 @_output
-def _list(prefix: str, output: str, store: str | None, stores_file: str | None) -> int:
+def _list(prefix: str, output: str, at: Place) -> int:
     """List the names of secrets, or of those that begin with PREFIX."""
-    with stores_here.entered(store, stores_file) as writer:
+    with stores_here.entered(at) as writer:
         names = [name for name in writer.names() if name.startswith(prefix)]
     if output == "json":
         click.echo(json.dumps(names, indent=2, ensure_ascii=False))
@@ -123,9 +123,9 @@ def _list(prefix: str, output: str, store: str | None, stores_file: str | None) 
 @stores_here.options
 @click.argument("name")
 @_output
-def _history(name: str, output: str, store: str | None, stores_file: str | None) -> int:
+def _history(name: str, output: str, at: Place) -> int:
     """List the versions of a secret, the newest last."""
-    with stores_here.entered(store, stores_file) as writer:
+    with stores_here.entered(at) as writer:
         found = writer.history(name)
         if not found:
             there(None, name, writer.names)
@@ -146,9 +146,9 @@ def _history(name: str, output: str, store: str | None, stores_file: str | None)
 @stores_here.options
 @click.argument("name")
 @click.option("--to", "version", required=True, metavar="V", help="The version to go back to.")
-def _rollback(name: str, version: str, store: str | None, stores_file: str | None) -> int:
+def _rollback(name: str, version: str, at: Place) -> int:
     """Write what an older version held as a new version."""
-    with stores_here.entered(store, stores_file) as writer:
+    with stores_here.entered(at) as writer:
         old = writer.read(name, version)
         if old is None:
             there = ", ".join(p.version for p in writer.history(name)) or "none"
@@ -166,14 +166,12 @@ def _rollback(name: str, version: str, store: str | None, stores_file: str | Non
 @click.argument("name")
 @click.argument("keys", nargs=-1, required=True)
 @click.option("--rule", default="alnum:32", show_default=True, help=generate.FORM + ".")
-def _rotate(
-    name: str, keys: tuple[str, ...], rule: str, store: str | None, stores_file: str | None
-) -> int:
+def _rotate(name: str, keys: tuple[str, ...], rule: str, at: Place) -> int:
     """Give keys of a secret new random values; they are not shown."""
     if not generate.is_rule(rule):
         raise refused(f'"{rule}" is no rule', source="--rule", hint=generate.FORM)
     new = {key: generate.generate(rule, random_bytes=os.urandom) for key in keys}
-    with stores_here.entered(store, stores_file) as writer:
+    with stores_here.entered(at) as writer:
         version = writer.change(name, lambda old: {**(old or {}), **new})
     _tell_version(name, version)
     return errors.OK

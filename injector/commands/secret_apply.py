@@ -11,7 +11,8 @@ import click
 
 from injector.commands import stores_here
 from injector.commands.calling import refused, tell
-from injector.core import errors, generate, reference
+from injector.commands.stores_here import Place
+from injector.core import errors, generate, reference, secret_object
 from injector.core.errors import Problem, Refused
 from injector.core.fields import Fields
 from injector.core.record import Record, hidden
@@ -40,8 +41,7 @@ def command(
     prune: str | None,
     *,
     dry_run: bool,
-    store: str | None,
-    stores_file: str | None,
+    at: Place,
 ) -> int:
     """Make the store hold the secrets of a file; what is equal is not written again.
 
@@ -49,10 +49,16 @@ def command(
     value is made once, where the key is missing. Changes are listed without values:
     + is new, ~ differs, - goes.
     """
+    is_of_cluster = stores_here.is_of_cluster(stores_here.chosen(at))
+    if prune is not None and is_of_cluster:
+        what = "names of Secrets have no folders, and others than we keep Secrets in a namespace"
+        raise refused(what, source="--prune", hint="secret delete NAME deletes one")
     if prune is not None and not prune.endswith("/"):
         raise refused(f'"{prune}" is no folder', source="--prune", hint=f"write {prune}/")
     wanted = _read(filename)
-    with stores_here.entered(store, stores_file) as writer:
+    if is_of_cluster:
+        _check_names(wanted)
+    with stores_here.entered(at) as writer:
         lines = [_apply(writer, name, wanted[name], dry_run=dry_run) for name in sorted(wanted)]
         for name in writer.names() if prune is not None else ():
             if name.startswith(prune or "") and name not in wanted:
@@ -93,6 +99,17 @@ def _value(inline: Inline, old: str | bytes | None) -> str | bytes:
     if old is not None:
         return old
     return generate.generate(inline.rule or "", random_bytes=os.urandom)
+
+
+def _check_names(wanted: Wanted) -> None:
+    """Raise Refused for all names that no Secret can have, before the first is written."""
+    problems = [
+        problem
+        for name, keys in wanted.items()
+        for problem in secret_object.problems(name, {key: k.value or "" for key, k in keys.items()})
+    ]
+    if problems:
+        raise Refused(problems)
 
 
 def _read(filename: str) -> Wanted:

@@ -13,7 +13,10 @@ def there(found: Data | None, name: str, names: Callable[[], Sequence[str]]) -> 
     """Return what is found; raises FetchFailed with the nearest name when nothing is."""
     if found is not None:
         return found
-    hint = errors.did_you_mean(name, names())
+    try:
+        hint = errors.did_you_mean(name, names())
+    except FetchFailed:  # who may read one may not always list them all
+        hint = ""
     problem = Problem(code=errors.MISSING, what="no such secret", source=name, hint=hint)
     raise FetchFailed([problem])
 

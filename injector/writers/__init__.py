@@ -1,7 +1,8 @@
 """The contract of a writer: what `secret set` and its neighbours ask of a store.
 
-A writer is one module with one function `open_writer(store, access) -> Writer`. Pods never load
-one: they have no right to change anything, and the webhook gives them no command that would.
+A writer is one module with one function `open_writer(store, access) -> Writer`, imported when a
+store of its kind is opened. Pods never load one: they have no right to change anything, and the
+webhook gives them no command that would.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from injector.core import errors, secret
 from injector.core.errors import FetchFailed, Problem
@@ -23,6 +24,18 @@ Data = Mapping[str, str | bytes]
 
 Change = Callable[[Data | None], Data | None]
 """From what a secret holds (None: there is none) to what it shall hold (None: it goes)."""
+
+
+class OnMachine(Access):
+    """Who we are on a person's machine: which cluster they mean, and how they are told something.
+
+    `cluster_namespace` is the namespace named; None is that of the kubeconfig's context.
+    """
+
+    kubeconfig: str | None
+    context: str | None
+    cluster_namespace: str | None
+    tell: Callable[[str], None]
 
 
 class Past(Record):
@@ -57,11 +70,19 @@ class Writer(Protocol):
         """Leave; called once."""
 
 
+@runtime_checkable
+class OfNamespace(Protocol):
+    """A writer of a cluster's Secrets, which pods of their namespace alone can refer to."""
+
+    namespace: str
+
+
 _MODULES = {
     "vault": "injector.providers.vault.writer",
     "local": "injector.writers.local",
     "awsSecretsManager": "injector.providers.aws.writer",
     "awsParameterStore": "injector.providers.aws.writer",
+    "k8s": "injector.writers.kubernetes",
 }
 KINDS = tuple(_MODULES)
 

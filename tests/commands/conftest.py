@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.commands.desk import Desk
 from tests.commands.laptop import run
 from tests.providers.certificates import Authority
 from tests.providers.fake_vault import FakeVault
@@ -87,5 +88,13 @@ def local(tmp_path):
 def vault(tmp_path):
     """A Vault."""
     made = bench_of("vault", tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(tmp_path, capsysbinary, monkeypatch):
+    """A person's machine beside a cluster."""
+    made = Desk(tmp_path, capsysbinary, monkeypatch)
     yield made
     made.close()

@@ -48,7 +48,7 @@ def plan(
     services = {service: place for place, service in catalog.services}
     subject = _subject(name, list(services), list(workloads))
     if subject in services:
-        place, pod = services[subject], _pod_of(subject)
+        place, pod = services[subject], pod_of(subject)
     else:
         place, pod = workloads[subject].namespace, workloads[subject].pod
     made, _, problems, warnings = decide.make(place, pod, catalog, offline.INJECTION)
@@ -78,7 +78,7 @@ def _subject(name: str | None, services: list[str], workloads: list[str]) -> str
     raise Refused([Problem(code=errors.ARGUMENT, what=what, hint=hint)])
 
 
-def _pod_of(service: str) -> dict[str, Any]:
+def pod_of(service: str) -> dict[str, Any]:
     """Return a pod that only names the service."""
     return {
         "metadata": {"name": service, "annotations": {f"{PREFIX}service": service}},

@@ -38,11 +38,19 @@ class Usage:
     path: str | None = None
 
 
-def usages(catalog: Catalog) -> Iterator[Usage]:
-    """Yield every reference that the catalog's objects make, in the order of their names."""
+def usages(catalog: Catalog, *, within: str | None = None) -> Iterator[Usage]:
+    """Yield every reference that the catalog's objects make, in the order of their names.
+
+    `within` leaves those that pods of this namespace can come by: made by its services, and by the
+    environments that select it.
+    """
     for (namespace, _), service in sorted(catalog.services.items()):
-        yield from of(catalog, service.definitions, namespace=namespace, by=service.origin)
+        if within in (None, namespace):
+            yield from of(catalog, service.definitions, namespace=namespace, by=service.origin)
+    selecting = None if within is None else catalog.environments_of(within)
     for name, environment in sorted(catalog.environments.items()):
+        if selecting is not None and environment not in selecting:
+            continue
         definitions = Definitions(env=environment.env)
         yield from of(catalog, definitions, namespace="", by=environment.origin, environment=name)
 
