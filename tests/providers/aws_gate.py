@@ -1,9 +1,9 @@
 """Moto behind a gate: the part of AWS that moto leaves out, which is who may come in.
 
-Moto answers like Secrets Manager, Parameter Store and STS, and lets everybody do everything. The
-gate adds what AWS documents: a request must be signed with a key that was given out (by STS, or
-known from the start), and signed right; keys expire; an identity may be denied actions. Error
-bodies are those of the API references: JSON 1.1 for the stores, XML for STS.
+Moto answers like Secrets Manager, Parameter Store, KMS, IAM and STS, and lets everybody do
+everything. The gate adds what AWS documents: a request must be signed with a key that was given out
+(by STS, or known from the start), and signed right; keys expire; an identity may be denied actions.
+Error bodies are those of the API references: JSON 1.1 for the stores, XML for IAM and STS.
 """
 
 import json
@@ -71,7 +71,7 @@ class Aws:
         body = environ["wsgi.input"].read(length)
         environ["wsgi.input"] = _Body(body)
         if environ.get("HTTP_X_AMZ_TARGET") is None and body.startswith(b"Action="):
-            return self._sts(environ, start, parse_qs(body.decode()))
+            return self._query(environ, start, parse_qs(body.decode()))
         key, refusal = self._refusal(environ, body)
         action = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")[2]
         if key != "AKIASETUP":
@@ -84,7 +84,7 @@ class Aws:
             return _json_error(start, *refusal)
         return self._moto(environ, start)
 
-    def _sts(self, environ, start, query):
+    def _query(self, environ, start, query):
         action = query["Action"][0]
         self.actions.append(action)
         self.asked.append((action, {name: values[0] for name, values in query.items()}))
@@ -119,12 +119,11 @@ class Aws:
 
     def _signature(self, environ, body, found):
         """Compute the signature with botocore's signer, over the headers named as signed."""
-        headers = {
-            name: environ["HTTP_" + name.upper().replace("-", "_")]
-            if name != "content-type"
-            else environ["CONTENT_TYPE"]
-            for name in found["signed"].split(";")
-        }
+        headers = {}
+        for name in found["signed"].split(";"):
+            of_wsgi = name.upper().replace("-", "_")  # PEP 3333 has two without HTTP_ before them
+            is_plain = of_wsgi in ("CONTENT_LENGTH", "CONTENT_TYPE")
+            headers[name] = environ[of_wsgi if is_plain else f"HTTP_{of_wsgi}"]
         _, region, service, _ = found["scope"].split("/")
         request = AWSRequest("POST", f"http://{headers['host']}/", headers=headers, data=body)
         request.context["timestamp"] = headers["x-amz-date"]
