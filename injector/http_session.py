@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from injector.connection import Connection, Connector, Unanswered
 from injector.core import errors, secret
 from injector.core.secret import Failure, Json, NotJson
-from injector.core.stores.address import Address
+from injector.core.stores.address import Server
 from injector.deadline import Deadline
 
 MAX_CONNECTIONS = 4
@@ -61,6 +61,10 @@ class Answer:
             what = f"the answer cannot be read: {error}"
             raise Unanswered(Failure(code=errors.CONTENT, what=what)) from None
 
+    def content(self) -> bytes:
+        """Return the body as it came, for who parses it; it may hold values."""
+        return self._body
+
     def mentions(self, phrase: str) -> bool:
         """Say whether a known phrase, in lower case, occurs in the body: to tell errors apart."""
         return phrase.encode() in self._body.lower()
@@ -70,69 +74,20 @@ class Answer:
         return f"<Answer {self.status_code}>"
 
 
-class HttpSession:
-    """Requests to one address; threads may share it. Each has a successful answer, or Unanswered.
+class Pool:
+    """Kept connections to one server; threads may share it.
 
-    `timeout_s` bounds one try; `deadline` is set by whoever reads next. `judge` says in the
-    provider's words why an answer (4xx, 5xx) is no success.
+    `timeout_s` bounds one try; `deadline` is set by whoever asks next.
     """
 
-    verify = cert = proxies = None
-    """What hvac looks for in a session; TLS is set up here, and nowhere else."""
-
     def __init__(
-        self,
-        at: Address,
-        *,
-        ca_bundle: str | None,
-        server_name: str | None,
-        timeout_s: float,
-        deadline: Deadline,
-        judge: Callable[[Answer], Failure],
+        self, server: Server, *, timeout_s: float, deadline: Deadline, is_judged: bool = True
     ) -> None:
-        """Prepare; connections are made when needed."""
-        self._address, self._timeout_s, self.judge = at, timeout_s, judge
-        self._connector = Connector(
-            at, ca_bundle=ca_bundle, server_name=server_name, timeout_s=timeout_s
-        )
+        """Prepare; connections are made when needed. `is_judged` is as for `Connector`."""
+        self._timeout_s, self.deadline = timeout_s, deadline
+        self._connector = Connector(server, timeout_s=timeout_s, is_judged=is_judged)
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
-        self.deadline = deadline
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        json: object = None,
-        data: Mapping[str, str] | None = None,
-        params: Mapping[str, object] | None = None,
-        **unused: Any,
-    ) -> Answer:
-        """Return the answer to one request below the address; raises Unanswered.
-
-        The path of `url` is sent as it is; `params` hold plain words only; `data` is a form's.
-        """
-        del unused  # hvac passes on what it would tell requests about TLS, proxies and redirects
-        target = url.removeprefix(f"{self._address.scheme}://").partition("/")[2]
-        query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
-        answer = self._answer(
-            method.upper(),
-            f"/{target}" + (f"?{query}" if query else ""),
-            headers={"Accept": "application/json", **_content(json, data), **(headers or {})},
-            body=_encode(json, data),
-        )
-        if answer.is_redirect:
-            host = answer.headers.get("location", "").partition("://")[2].partition("/")[0]
-            what = (
-                f"it redirects to {host.rpartition('@')[2][:120] or 'another path'}, not followed"
-            )
-            hint = "give the address that answers itself"
-            raise Unanswered(Failure(code=errors.DOWN, what=what, hint=hint))
-        if not answer.ok:
-            raise Unanswered(self.judge(answer))
-        return answer
 
     def close(self) -> None:
         """Close the connections that are idle; one in use is closed by its user's return."""
@@ -141,25 +96,37 @@ class HttpSession:
         for connection in idle:
             connection.wire.shut()
 
-    def _answer(
-        self, method: str, target: str, *, headers: Mapping[str, str], body: bytes | None
+    def exchange(
+        self, method: str, target: str, *, headers: Mapping[str, str], body: bytes | None = None
     ) -> Answer:
-        with self._lock:
-            connection = self._idle.pop() if self._idle else None
+        """Return the answer to one question, whatever its status; raises Unanswered.
+
+        `target` is sent as it is.
+        """
+        connection = self._kept()
         until = Deadline.after(self.deadline.bound_s(self._timeout_s))
         try:
             if connection is not None:
                 try:
                     return self._exchange(connection, until, method, target, headers, body)
                 except (ConnectionError, ssl.SSLEOFError):
-                    # Most likely a kept connection that the server had closed meanwhile: ask once
-                    # on a new one, unless the question must not be asked twice.
+                    # Most likely the server closes kept connections just now: ask once on a new
+                    # one, unless the question must not be asked twice.
                     if method != "GET":
                         raise
             connection = self._connector.connect(until)
             return self._exchange(connection, until, method, target, headers, body)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unanswered(self._connector.explained(error)) from None
+
+    def _kept(self) -> Connection | None:
+        """Return an idle connection that the server has not closed meanwhile, if there is one."""
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None or not connection.wire.is_stale():
+                return connection
+            connection.wire.shut()
 
     def _exchange(
         self,
@@ -190,6 +157,63 @@ class HttpSession:
                     self._idle.append(connection)
             else:
                 connection.wire.shut()
+
+
+class HttpSession(Pool):
+    """Requests to one server. Each has a successful answer, or Unanswered.
+
+    `judge` says in the provider's words why an answer (4xx, 5xx) is no success.
+    """
+
+    verify = cert = proxies = None
+    """What hvac looks for in a session; TLS is set up here, and nowhere else."""
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        timeout_s: float,
+        deadline: Deadline,
+        judge: Callable[[Answer], Failure],
+    ) -> None:
+        """Prepare; connections are made when needed."""
+        super().__init__(server, timeout_s=timeout_s, deadline=deadline)
+        self.judge = judge
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: object = None,
+        data: Mapping[str, str] | None = None,
+        params: Mapping[str, object] | None = None,
+        **unused: Any,
+    ) -> Answer:
+        """Return the answer to one request below the address; raises Unanswered.
+
+        The path of `url` is sent as it is; `params` hold plain words only; `data` is a form's.
+        """
+        del unused  # hvac passes on what it would tell requests about TLS, proxies and redirects
+        target = url.partition("://")[2].partition("/")[2]
+        query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
+        answer = self.exchange(
+            method.upper(),
+            f"/{target}" + (f"?{query}" if query else ""),
+            headers={"Accept": "application/json", **_content(json, data), **(headers or {})},
+            body=_encode(json, data),
+        )
+        if answer.is_redirect:
+            host = answer.headers.get("location", "").partition("://")[2].partition("/")[0]
+            what = (
+                f"it redirects to {host.rpartition('@')[2][:120] or 'another path'}, not followed"
+            )
+            hint = "give the address that answers itself"
+            raise Unanswered(Failure(code=errors.DOWN, what=what, hint=hint))
+        if not answer.ok:
+            raise Unanswered(self.judge(answer))
+        return answer
 
 
 def _content(document: object, form: Mapping[str, str] | None) -> dict[str, str]:

@@ -39,9 +39,7 @@ def connector(store: Store, access: Access, ca_bundle: str | None) -> Connect:
 
     def connect(at: Address, judge: Callable[[Answer], Failure]) -> HttpSession:
         return HttpSession(
-            at,
-            ca_bundle=ca_bundle,
-            server_name=None,
+            Server(address=at, ca_bundle=ca_bundle),
             timeout_s=store.timeout_s,
             deadline=access.deadline,
             judge=judge,

@@ -58,12 +58,7 @@ def _of_site(store: Store, path: str | None, access: Access) -> Iterator[Step]:
     except ImportError:
         servers = ()  # the login says so
     for server in servers:
-        connector = Connector(
-            server.address,
-            ca_bundle=server.ca_bundle,
-            server_name=server.name,
-            timeout_s=store.timeout_s,
-        )
+        connector = Connector(server, timeout_s=store.timeout_s)
         until = Deadline.after(access.deadline.bound_s(store.timeout_s))
         yield _step("resolve", _resolve, server)
         yield _step("connect", _connect, server, connector, store.timeout_s)

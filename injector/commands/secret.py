@@ -12,7 +12,7 @@ import click
 
 from injector.commands import secret_apply, secret_delete, secret_input, stores_here
 from injector.commands.calling import call, refused, table, tell
-from injector.commands.secret_lookup import picked, there
+from injector.commands.secret_lookup import folder_of, picked, there
 from injector.commands.stores_here import Place
 from injector.core import errors, generate
 from injector.core.errors import FetchFailed, Problem
@@ -111,7 +111,8 @@ def _get(
 def _list(prefix: str, output: str, at: Place) -> int:
     """List the names of secrets, or of those that begin with PREFIX."""
     with stores_here.entered(at) as writer:
-        names = [name for name in writer.names() if name.startswith(prefix)]
+        listed = writer.names(folder_of(prefix))
+    names = [name for name in listed if name.startswith(prefix)]
     if output == "json":
         click.echo(json.dumps(names, indent=2, ensure_ascii=False))
     elif names:

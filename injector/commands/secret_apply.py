@@ -59,8 +59,9 @@ def command(
     if is_of_cluster:
         _check_names(wanted)
     with stores_here.entered(at) as writer:
+        known = writer.names(prune) if prune is not None else ()
         lines = [_apply(writer, name, wanted[name], dry_run=dry_run) for name in sorted(wanted)]
-        for name in writer.names() if prune is not None else ():
+        for name in known:
             if name.startswith(prune or "") and name not in wanted:
                 lines.append(f"- {name}")
                 if not dry_run:

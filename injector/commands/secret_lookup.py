@@ -9,16 +9,22 @@ from injector.core.errors import FetchFailed, Problem
 from injector.writers import Data
 
 
-def there(found: Data | None, name: str, names: Callable[[], Sequence[str]]) -> Data:
+def there(found: Data | None, name: str, names: Callable[[str], Sequence[str]]) -> Data:
     """Return what is found; raises FetchFailed with the nearest name when nothing is."""
     if found is not None:
         return found
     try:
-        hint = errors.did_you_mean(name, names())
+        hint = errors.did_you_mean(name, names(folder_of(name)))
     except FetchFailed:  # who may read one may not always list them all
         hint = ""
     problem = Problem(code=errors.MISSING, what="no such secret", source=name, hint=hint)
     raise FetchFailed([problem])
+
+
+def folder_of(name: str) -> str:
+    """Return the folder that the name is in; empty for one that is in none."""
+    folder, slash, _ = name.rpartition("/")
+    return folder + slash
 
 
 def picked(found: Data, name: str, key: str) -> str | bytes:

@@ -50,8 +50,11 @@ class Past(Record):
 class Writer(Protocol):
     """A store, entered to change it. All methods raise FetchFailed for what the store refuses."""
 
-    def names(self) -> Sequence[str]:
-        """Return the names of all secrets that we may list, sorted."""
+    def names(self, folder: str = "") -> Sequence[str]:
+        """Return the names of all secrets that we may list, sorted.
+
+        Outside of a folder (`shop/`) names may be left out: often no other can be listed.
+        """
 
     def read(self, name: str, version: str | None = None) -> Data | None:
         """Return what a secret holds; None when it, or the version, is not there."""

@@ -51,11 +51,12 @@ class KubernetesWriter:
         self.namespace = namespace
         self._server, self._name, self._tell = server, name, access.tell
 
-    def names(self) -> Sequence[str]:
-        """Return the names, from a table without objects.
+    def names(self, folder: str = "") -> Sequence[str]:
+        """Return all names, from a table without objects.
 
         Metadata alone would not do: `kubectl apply` keeps a copy of the values in an annotation.
         """
+        del folder
         query = {"limit": str(_PAGE), "includeObject": "None"}
         found: list[str] = []
         while True:

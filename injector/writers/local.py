@@ -49,8 +49,9 @@ class LocalWriter:
         self._name, self._file, self._identity = name, file, identity
         self._recipients = tuple(recipients)
 
-    def names(self) -> Sequence[str]:
+    def names(self, folder: str = "") -> Sequence[str]:
         """Return all names."""
+        del folder
         return sorted(self._opened().secrets)
 
     def read(self, name: str, version: str | None = None) -> Data | None:

@@ -18,8 +18,6 @@ ROLE = "arn:aws:iam::123456789012:role/shop"
 class AwsRig(Rig):
     """What both have in common."""
 
-    judge = "injector.providers.aws.transport.address"
-
     def __init__(self, folder):
         super().__init__(folder)
         self.authority = Authority(folder)

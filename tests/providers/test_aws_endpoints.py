@@ -4,22 +4,38 @@ import asyncio
 
 import pytest
 
+from injector.connection import Unanswered
+from injector.core import errors
 from injector.core.secret import Failure
 from injector.core.stores.aws import Place
-from injector.providers.aws import client, transport
+from injector.providers.aws import client
 from injector.providers.aws.client import Credentials
 from injector.providers.aws.failures import CallFailed
 
 KEYS = Credentials(access_key_id="AKIA", secret_access_key="s", session_token="CANARY-TOKEN")
 
 
-def asked(monkeypatch, service, operation, region, *, fips, credentials=KEYS):
-    """Return URL and headers of one request, which is caught before it leaves."""
-    seen = []
+class Caught:
+    """Connections to a server that keep what would be sent."""
 
-    async def exchange(_, method, url, *, headers, data):
-        seen.append((method, url, headers, data))
-        raise CallFailed(Failure(code=None, what="caught"))
+    def __init__(self):
+        self.seen = []
+
+    def open(self, at):
+        self.at = at
+        return self
+
+    def exchange(self, method, target, *, headers, body):
+        self.seen.append((f"{self.at.scheme}://{self.at.host}{target}", headers))
+        raise Unanswered(Failure(code=errors.DOWN, what="caught"))
+
+    def close(self):
+        """Nothing is open."""
+
+
+def asked(service, operation, region, *, fips, credentials=KEYS):
+    """Return URL and headers of one request, which is caught before it leaves."""
+    caught = Caught()
 
     async def call():
         opening = client.open_client(
@@ -28,16 +44,15 @@ def asked(monkeypatch, service, operation, region, *, fips, credentials=KEYS):
             Place(region=region),
             credentials=credentials,
             fips=fips,
-            trusted=transport.trust(None),
+            enter=caught.open,
         )
         async with opening as opened:
             await getattr(opened, operation)()
 
-    monkeypatch.setattr(transport, "exchange", exchange)
     with pytest.raises(CallFailed):
         asyncio.run(call())
-    ((_, url, headers, _),) = seen
-    return url, headers
+    (request,) = caught.seen
+    return request
 
 
 @pytest.mark.parametrize(
@@ -55,19 +70,18 @@ def asked(monkeypatch, service, operation, region, *, fips, credentials=KEYS):
         ("sts", "assume_role", "us-east-2", True, "https://sts-fips.us-east-2.amazonaws.com/"),
     ],
 )  # fmt: skip
-def test_each_region_has_its_published_endpoint(monkeypatch, service, operation, region, fips, url):
+def test_each_region_has_its_published_endpoint(service, operation, region, fips, url):
     """Regional, FIPS and other partitions; the signature's scope is the region's."""
-    found, headers = asked(monkeypatch, service, operation, region, fips=fips)
+    found, headers = asked(service, operation, region, fips=fips)
 
     assert found == url
     assert f"/{region}/{service}/aws4_request" in headers["Authorization"]
     assert headers["X-Amz-Security-Token"] == "CANARY-TOKEN"
 
 
-def test_the_first_login_is_not_signed(monkeypatch):
+def test_the_first_login_is_not_signed():
     """A web identity has no keys yet; none are looked for."""
     _, headers = asked(
-        monkeypatch,
         "sts",
         "assume_role_with_web_identity",
         "eu-central-1",

@@ -48,6 +48,8 @@ def test_the_region_is_told_once(rig, west):
 
     assert (answer.code, answer.identity) == (
         errors.FORBIDDEN,
-        'role "arn:aws:iam::123456789012:role/shop" by web identity in eu-west-1'
-        " (eu-central-1 is unavailable)",
+        (
+            'role "arn:aws:iam::123456789012:role/shop" by web identity in eu-west-1'
+            " (eu-central-1 is unavailable)"
+        ),
     )

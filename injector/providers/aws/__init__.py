@@ -5,8 +5,7 @@ endpoints    which servers that means
 login        who we are: web identity, pod_identity, keys; then a further role; all through a door
 api          one region of one service, called with a time limit
 client       aiobotocore's clients without what a pod waits for and does not need
-transport    HTTP below them: no redirect, no proxy, no forbidden peer, bounded bodies
-loop         an event loop that can be left at once
+transport    HTTP below them: that of all our stores
 failures     what AWS says and what the network does, in our codes
 secrets_manager, parameter_store    reads as calls, answers as secrets
 """

@@ -7,8 +7,8 @@ has a seam of botocore's own: `register_component`, the loader's search path, `A
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -19,7 +19,7 @@ from botocore.loaders import Loader
 
 from injector.core.record import Record, hidden
 from injector.core.stores.aws import Place
-from injector.providers.aws.transport import Transport
+from injector.providers.aws.transport import Open, Transport
 
 SECRETS_MANAGER, PARAMETER_STORE, STS, KMS = "secretsmanager", "ssm", "sts", "kms"
 SERVICES = {"awsSecretsManager": SECRETS_MANAGER, "awsParameterStore": PARAMETER_STORE}
@@ -86,13 +86,12 @@ def open_client(
     *,
     credentials: Credentials | None,
     fips: bool,
-    trusted: ssl.SSLContext,
+    enter: Open,
 ) -> Any:
     """Return the context manager of a client; without credentials its requests are not signed."""
     at = place.sts_endpoint if service == STS else place.endpoint
     config = AioConfig(
-        connector_args={"ssl_context": trusted},
-        http_session_cls=Transport,
+        http_session_cls=partial(Transport, enter),
         defaults_mode="legacy",
         ignore_configured_endpoint_urls=True,
         max_pool_connections=MAX_CONNECTIONS,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
 from injector.core import errors
 from injector.core.record import Record
 from injector.core.secret import Failure
+from injector.core.stores.address import Address, Server
 from injector.core.stores.aws import Aws, Credential
 from injector.core.stores.source import TokenSource
 from injector.deadline import Deadline
+from injector.http_session import Pool
 from injector.providers import Access
 from injector.providers.aws.api import UNREADABLE
 from injector.providers.aws.client import Credentials, OwnSession
@@ -27,12 +28,16 @@ class Door(Record):
     access: Access
     timeout_s: float
     session: OwnSession
-    trusted: ssl.SSLContext
 
     @property
     def deadline(self) -> Deadline:
         """The deadline of the run."""
         return self.access.deadline
+
+    def pool(self, at: Address, *, is_judged: bool = True) -> Pool:
+        """Prepare connections to a server of the store's; see `Connector` for `is_judged`."""
+        server = Server(address=at, ca_bundle=self.spec.ca_bundle)
+        return Pool(server, timeout_s=self.timeout_s, deadline=self.deadline, is_judged=is_judged)
 
     def session_name(self) -> str:
         """Return who we are in CloudTrail: at most 64 characters that STS takes."""

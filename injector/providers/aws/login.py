@@ -57,7 +57,7 @@ async def _first(door: Door) -> Credentials:
         case WebIdentity(role_arn=role):
             return await _by_web_identity(door, role)
         case PodIdentity():
-            return await pod_identity.log_in(door)
+            return pod_identity.log_in(door)
         case Keys() as keys:
             return _by_keys(door, keys)
         case Ambient():
@@ -103,7 +103,7 @@ async def _ask_sts(
         door.spec.place,
         credentials=base,
         fips=door.spec.fips,
-        trusted=door.trusted,
+        enter=door.pool,
     )
     async with opening as sts:
         api = Api(sts, timeout_s=door.timeout_s, deadline=door.deadline, is_temporary=False)

@@ -6,20 +6,17 @@ SDKs and tools reference guide.
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
-import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from aiohttp import AddrInfoType
-
+from injector.connection import Unanswered
 from injector.core import errors, secret
 from injector.core.secret import Failure, NotJson
 from injector.core.stores import source
 from injector.core.stores.aws import POD_IDENTITY_AUDIENCE
-from injector.providers.aws import door, transport
+from injector.providers.aws import door, failures, transport
 from injector.providers.aws.api import UNREADABLE
 from injector.providers.aws.client import Credentials
 from injector.providers.aws.door import Door
@@ -31,7 +28,7 @@ AGENT = "http://169.254.170.23/v1/credentials"
 _AGENT_HOSTS = ("169.254.170.2", "169.254.170.23", "fd00:ec2::23")
 
 
-async def log_in(at: Door) -> Credentials:
+def log_in(at: Door) -> Credentials:
     """Ask the agent where EKS says it is, with the token EKS mounts, or else with our own alike."""
     where = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", AGENT)
     if not is_agent(where):
@@ -43,37 +40,32 @@ async def log_in(at: Door) -> Credentials:
         if mounted is None
         else source.LocalFile(path=mounted)
     )
-    limit_s = at.deadline.bound_s(at.timeout_s)
-    http = transport.client_session(at.trusted, limit=1, factory=_socket)
+    # The agent's address is link-local, and one that we know.
+    pool = at.pool(transport.server_of(where), is_judged=False)
     try:
-        async with asyncio.timeout(limit_s), http:
-            status, _, body = await transport.exchange(
-                http, "GET", where, headers={"Authorization": token}
-            )
-    except TimeoutError:
-        what = f"the Pod Identity agent gives no answer within {limit_s:.3g} s"
-        raise CallFailed(Failure(code=errors.DOWN, what=what)) from None
-    if status != 200:
+        target = transport.target_of(where)
+        answer = pool.exchange("GET", target, headers={"Authorization": token})
+    except Unanswered as unanswered:
+        raise CallFailed(unanswered.failure) from None
+    finally:
+        pool.close()
+    if (refusal := failures.of_status(answer.status_code, answer.headers)) is not None:
+        raise CallFailed(refusal)
+    if answer.status_code != 200:
         who = f"{at.access.namespace}/{at.access.service_account}"
         refused = Failure(
             code=errors.UNAUTHENTICATED,
-            what=f"the Pod Identity agent gives no role to {who} (HTTP {status})",
+            what=f"the Pod Identity agent gives no role to {who} (HTTP {answer.status_code})",
             hint="aws eks create-pod-identity-association gives the ServiceAccount a role",
         )
         raise CallFailed(refused)
     try:
-        given = secret.parse_json(body)
+        given = secret.parse_json(answer.content())
     except NotJson:
         raise CallFailed(UNREADABLE) from None
     if isinstance(given, Mapping):
         given = {**given, "SessionToken": given.get("Token")}
     return door.credentials(given)
-
-
-def _socket(info: AddrInfoType) -> socket.socket:
-    """Return a socket: the agent's address is link-local and has been judged by `is_agent`."""
-    family, kind, proto, _, _ = info
-    return socket.socket(family, kind, proto)
 
 
 def is_agent(url: str) -> bool:

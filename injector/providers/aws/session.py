@@ -15,12 +15,11 @@ from injector.core.stores import Store
 from injector.core.stores.aws import Aws, ParameterStore
 from injector.deadline import Deadline
 from injector.providers import Access
-from injector.providers.aws import client, login, parameter_store, secrets_manager, transport
+from injector.providers.aws import client, login, parameter_store, secrets_manager
 from injector.providers.aws.api import Answer, Api, Found
 from injector.providers.aws.client import Credentials
 from injector.providers.aws.door import Door
 from injector.providers.aws.failures import CallFailed
-from injector.providers.aws.loop import OwnLoop
 
 
 def open_session(store: Store, access: Access) -> AwsSession:
@@ -46,8 +45,7 @@ class AwsSession:
         self._reader = (
             parameter_store.read if isinstance(spec, ParameterStore) else secrets_manager.read
         )
-        self._loop = OwnLoop()
-        self._runner = asyncio.Runner(loop_factory=lambda: self._loop)
+        self._runner = asyncio.Runner()
         self._open = AsyncExitStack()
         self._client: Any = None
         self._credentials: Credentials | None = None
@@ -57,7 +55,6 @@ class AwsSession:
             access=access,
             timeout_s=store.timeout_s,
             session=client.OwnSession(),
-            trusted=transport.trust(spec.ca_bundle),
         )
 
     @property
@@ -99,13 +96,9 @@ class AwsSession:
     def close(self) -> None:
         """Close the connections and the loop."""
         try:
-            self._runner.run(self._leave())
+            self._runner.run(self._open.aclose())
         finally:
             self._runner.close()
-
-    async def _leave(self) -> None:
-        await self._open.aclose()
-        await self._loop.drop_connections()
 
     async def _read(self, reads: list[Read], deadline: Deadline) -> Found:
         api = await self._api(deadline)
@@ -122,7 +115,7 @@ class AwsSession:
                 self._spec.place,
                 credentials=credentials,
                 fips=self._spec.fips,
-                trusted=self._door.trusted,
+                enter=self._door.pool,
             )
             self._client = await self._open.enter_async_context(opening)
         return Api(

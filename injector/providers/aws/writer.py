@@ -39,7 +39,7 @@ class AwsWriter:
         """Take over the session."""
         self._session, self._name, self._deadline = entered, name, access.deadline
 
-    def names(self) -> Sequence[str]:
+    def names(self, folder: str = "") -> Sequence[str]:
         """Return all names, page by page."""
         raise NotImplementedError
 
@@ -127,8 +127,9 @@ class AwsWriter:
 class SecretWriter(AwsWriter):
     """Secrets Manager."""
 
-    def names(self) -> Sequence[str]:
+    def names(self, folder: str = "") -> Sequence[str]:
         """Return the names of all secrets that are not marked for deletion."""
+        del folder
         pages = self._pages("list_secrets", MaxResults=100)
         return sorted(str(entry["Name"]) for page in pages for entry in page.get("SecretList", ()))
 
@@ -162,8 +163,9 @@ class SecretWriter(AwsWriter):
 class ParameterWriter(AwsWriter):
     """Parameter Store; new parameters are SecureStrings."""
 
-    def names(self) -> Sequence[str]:
+    def names(self, folder: str = "") -> Sequence[str]:
         """Return the names of all parameters."""
+        del folder
         pages = self._pages("describe_parameters", MaxResults=50)
         return sorted(str(entry["Name"]) for page in pages for entry in page.get("Parameters", ()))
 

@@ -48,9 +48,7 @@ def open_session(store: Store, access: Access) -> VaultSession:
         raise TypeError(store.provider)
     who = login.identity(spec)
     wire = HttpSession(
-        spec.server.address,
-        ca_bundle=spec.server.ca_bundle,
-        server_name=spec.server.name,
+        spec.server,
         timeout_s=store.timeout_s,
         deadline=access.deadline,
         judge=answers.judge_login,

@@ -40,14 +40,25 @@ class VaultWriter:
         """Take over the session."""
         self._session, self._name = entered, name
 
-    def names(self) -> Sequence[str]:
-        """Return the names below every KV mount that we may list."""
+    def names(self, folder: str = "") -> Sequence[str]:
+        """Return the names below every KV mount, or in one folder, as far as we may list them."""
         mounts = below(self._ask("get", "sys/internal/ui/mounts"), "data", "secret")
         found: list[str] = []
+        hidden: list[str] = []
         for path, about in sorted((mounts if isinstance(mounts, Mapping) else {}).items()):
-            if below(about, "type") in ("kv", "generic"):
+            is_concerned = folder.startswith(path) or path.startswith(folder)
+            if is_concerned and below(about, "type") in ("kv", "generic"):
                 is_versioned = below(about, "options", "version") == "2"
-                found += self._below(Mount(path=path, kv=2 if is_versioned else 1), "")
+                mount = Mount(path=path, kv=2 if is_versioned else 1)
+                start = folder.removeprefix(path) if folder.startswith(path) else ""
+                found += self._below(mount, start, hidden)
+        if hidden and not found:
+            what = f"no policy lets us list {', '.join(hidden)}"
+            hint = "name a folder that one lets us list, as in: secret list secret/shop/"
+            failure = Failure(
+                code=errors.FORBIDDEN, what=what, hint=hint, identity=self._session.identity
+            )
+            raise refused(failure, self._name)
         return found
 
     def read(self, name: str, version: str | None = None) -> Data | None:
@@ -123,15 +134,18 @@ class VaultWriter:
         )
         return str(below(answer, "data", "version") or "")
 
-    def _below(self, mount: Mount, folder: str) -> list[str]:
+    def _below(self, mount: Mount, folder: str, hidden: list[str]) -> list[str]:
+        """Return the names in the folder; folders that we may not list are added to `hidden`."""
         kind = "metadata/" if mount.kv == 2 else ""
         where = f"{quote(mount.path)}{kind}{quote(folder)}"
         try:
             answer = self._session.ask("get", where, params={"list": "true"})
         except Unanswered as failed:
-            if failed.failure.code in (errors.MISSING, errors.FORBIDDEN):
-                return []
-            raise self._refused(failed, mount.path) from None
+            if failed.failure.code is errors.FORBIDDEN:
+                hidden.append(f"{mount.path}{folder}")
+            elif failed.failure.code is not errors.MISSING:
+                raise self._refused(failed, mount.path) from None
+            return []
         keys = below(answer, "data", "keys")
         found: list[str] = []
         for key in keys if isinstance(keys, list) else []:
@@ -139,7 +153,7 @@ class VaultWriter:
                 break
             is_folder = str(key).endswith("/")
             found += (
-                self._below(mount, f"{folder}{key}")
+                self._below(mount, f"{folder}{key}", hidden)
                 if is_folder
                 else [f"{mount.path}{folder}{key}"]
             )
