@@ -225,6 +225,27 @@ def test_a_policy_that_forbids_writing_is_named_as_that(vault):
     assert vault.vault.v2 == {}
 
 
+def test_a_folder_is_listed_by_who_may_list_no_other(vault):
+    """Also to prune it and to offer the nearest name; what may not be listed is no empty list."""
+    vault.vault.tokens["hvs.token"] = ["kv/shop/"]
+    put(vault, "shop/db", "password")
+    put(vault, "shop/old", "password")
+    (vault.folder / "secrets.yaml").write_text("secrets: {kv/shop/db: {k: v}}")
+
+    everything = vault.secret("list")
+    folder = vault.secret("list", "kv/shop/d")
+    missing = vault.secret("get", "kv/shop/dc")
+    pruned = vault.secret("apply", "-f", "secrets.yaml", "--prune", "kv/shop/")
+
+    assert (everything.returncode, everything.stdout) == (5, "")
+    assert everything.stderr.splitlines()[0] == (
+        "SI-403 store: no policy lets us list kv/, old/; as a given token"
+    )
+    assert folder.stdout == "kv/shop/db\n"
+    assert 'hint: did you mean "kv/shop/db"?' in missing.stderr
+    assert pruned.stdout == "~ kv/shop/db  +k -password\n- kv/shop/old\n"
+
+
 @pytest.mark.parametrize(
     "argv", [("set",), ("get",), ("nothing",), ("rotate", "a", "b", "--rule", "x")]
 )

@@ -98,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.put(name, body["data"])
         return self._json({"data": {"version": number + 1}})
 
-    def _about(self, path, query):
+    def _about(self, path, query, allowed):
         if path == "sys/internal/ui/mounts":
             mounts = {
                 m: {"type": kind, "options": {"version": version} if version else None}
@@ -108,6 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
         name = path.removeprefix("kv/metadata").removeprefix("/")
         if "list" in query:  # the server adds the slash that a folder has
             name += "/" if name and not name.endswith("/") else ""
+            if not any(f"kv/{name}".startswith(prefix) for prefix in allowed):
+                return self._error(403, "1 error occurred:\n\t* permission denied\n\n")
             found = [n.removeprefix(name) for n in self.server.v2 if n.startswith(name)]
             keys = sorted({n.partition("/")[0] + ("/" if "/" in n else "") for n in found})
             return self._json({"data": {"keys": keys}}) if keys else self._error(404)
@@ -133,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "auth/token/lookup-self":
             return self._json({"data": {"ttl": 1}})
         if path == "sys/internal/ui/mounts" or path.startswith("kv/metadata"):
-            return self._about(path, query)
+            return self._about(path, query, allowed)
         if path.startswith("sys/internal/ui/mounts/"):
             return self._mount(path.removeprefix("sys/internal/ui/mounts/"), allowed)
         mount = next((m for m in vault.mounts if path.startswith(m)), "")
