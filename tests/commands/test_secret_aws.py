@@ -1,6 +1,7 @@
 """`secret` on AWS: what is put is JSON that pods read, keys of KMS and types stay as they are."""
 
 import json
+import re
 
 import pytest
 
@@ -47,7 +48,10 @@ def test_a_secret_lives_from_creation_to_deletion(aws):
     restored = shown(aws)
     gone = aws.secret("delete", "/shop/db", "--force")
 
+    dates = [entry["created"] for entry in json.loads(history.stdout)]
+
     assert [done.returncode for done in (first, second, back, gone)] == [0] * 4
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", date) for date in dates), dates
     assert (listed.stdout, len(versions)) == ("/shop/db\n", 2)
     assert both == {"user": "app", "password": "two"}
     assert restored == {"password": "one"}

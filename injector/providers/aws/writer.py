@@ -7,6 +7,7 @@ PutSecretValue, CreateSecret, DeleteSecret; PutParameter, DescribeParameters, De
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -139,11 +140,11 @@ class SecretWriter(AwsWriter):
             return []
         pages = self._pages("list_secret_version_ids", SecretId=name, IncludeDeprecated=True)
         versions = [entry for page in pages for entry in page.get("Versions", ())]
-        versions.sort(key=lambda entry: str(entry.get("CreatedDate", "")))
+        versions.sort(key=lambda entry: float(entry.get("CreatedDate") or 0.0))
         return [
             Past(
                 version=str(entry.get("VersionId", "")),
-                created=str(entry.get("CreatedDate", "")),
+                created=_date(entry.get("CreatedDate")),
                 state=" ".join(entry.get("VersionStages", ())),
                 keys=(),
             )
@@ -177,7 +178,7 @@ class ParameterWriter(AwsWriter):
         return [
             Past(
                 version=str(entry.get("Version", "")),
-                created=str(entry.get("LastModifiedDate", "")),
+                created=_date(entry.get("LastModifiedDate")),
                 state=" ".join(entry.get("Labels", ())),
                 keys=(),
             )
@@ -206,3 +207,10 @@ class ParameterWriter(AwsWriter):
 
     def _delete(self, name: str) -> None:
         self._ask(name, "delete_parameter", Name=name)
+
+
+def _date(seconds: object) -> str:
+    """Return seconds since 1970, as AWS's JSON has dates, in the form of RFC 3339."""
+    if not isinstance(seconds, int | float):
+        return ""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
