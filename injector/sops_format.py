@@ -7,10 +7,11 @@ is computed from: `10`, `1.5`, `True`.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 from injector.core.record import Record, hidden
 
@@ -63,6 +64,9 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _BOOLS = {"true": "True", "True": "True", "TRUE": "True"}
 _BOOLS |= {"false": "False", "False": "False", "FALSE": "False"}
 _NULLS = ("", "~", "null", "Null", "NULL")
+_BEYOND = dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), "+Inf")
+_BEYOND |= dict.fromkeys(("-.inf", "-.Inf", "-.INF"), "-Inf")
+_BEYOND |= dict.fromkeys((".nan", ".NaN", ".NAN"), "NaN")
 
 
 def _yaml(text: str) -> Node:
@@ -106,8 +110,10 @@ def _scalar(text: str) -> Node:
         return Scalar(kind="bool", text=_BOOLS[text])
     if _INT.fullmatch(text):
         return Scalar(kind="int", text=str(int(text)))
-    if _FLOAT.fullmatch(text):
+    if _FLOAT.fullmatch(text) and not math.isinf(float(text)):  # what is too large is a text in Go
         return Scalar(kind="float", text=_float(text))
+    if text in _BEYOND:
+        return Scalar(kind="float", text=_BEYOND[text])
     if _DATE.fullmatch(text):
         return Scalar(kind="time", text=f"{text}T00:00:00Z")
     return Scalar(kind="str", text=text)
@@ -131,6 +137,9 @@ def _json(text: str) -> Node:
             return Scalar(kind="str", text=of)
         return of if isinstance(of, Scalar) else None
 
+    def no_json(name: str) -> NoReturn:
+        raise NotSops(f"it holds {name}, which is no JSON")
+
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) != len(pairs):
@@ -142,6 +151,7 @@ def _json(text: str) -> Node:
             text,
             parse_int=lambda number: Scalar(kind="int", text=str(int(number))),
             parse_float=lambda number: Scalar(kind="float", text=_float(number)),
+            parse_constant=no_json,
             object_pairs_hook=unique,
         )
     )

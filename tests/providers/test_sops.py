@@ -9,6 +9,7 @@ import pytest
 from injector import sops_file, sops_format
 from injector.core import errors, stores
 from injector.core.pick import pick
+from injector.sops_format import Scalar
 from tests.providers.file_rigs import SopsRig
 
 FILES = Path(__file__).parent / "sops"
@@ -170,6 +171,35 @@ def test_the_format_comes_from_the_name_or_is_asked_for():
 
     assert [problem.source for problem in caught.value.problems] == ["spec.sops.format"]
     assert parsed.spec.format == "yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "hashed"),
+    [
+        ("10", "int", "10"),
+        ("1.50", "float", "1.5"),
+        ("1e3", "float", "1000"),
+        ("1e-7", "float", "0.0000001"),
+        ("1e400", "str", "1e400"),
+        ("-.Inf", "float", "-Inf"),
+        (".nan", "float", "NaN"),
+        (".iNf", "str", ".iNf"),
+        ("TRUE", "bool", "True"),
+        ("yes", "str", "yes"),
+        ("2026-01-31", "time", "2026-01-31T00:00:00Z"),
+    ],
+)
+def test_a_plain_scalar_of_yaml_is_hashed_as_go_reads_it(text, kind, hashed):
+    """Where the MAC is computed from values in plain text, their form matters to the byte."""
+    data = f"a: {text}\nsops:\n  mac: m\n".encode()
+
+    assert sops_format.parse(data, "yaml").tree == {"a": Scalar(kind=kind, text=hashed)}
+
+
+def test_a_constant_that_json_has_not_is_refused():
+    """Python's reader takes NaN; no value may come into a file by what SOPS would not read."""
+    with pytest.raises(sops_format.NotSops, match="it holds NaN, which is no JSON"):
+        sops_format.parse(b'{"a": NaN, "sops": {"mac": "m"}}', "json")
 
 
 def test_flat_names_of_a_dotenv_file_are_what_is_deep_elsewhere():
