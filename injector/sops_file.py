@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from injector import local_file
 from injector.core import errors
+from injector.core.reporting import some
 from injector.core.secret import Json, Number
 from injector.local_format import LocalFileError
 from injector.sops_format import Document, Scalar
@@ -52,7 +53,7 @@ def decrypt(document: Document, key: bytes) -> Mapping[str, Json | bytes]:
 def entries(document: Document, service: str) -> list[Mapping[str, Any]]:
     """Return the sealed data keys for `age` or `kms`; raises LocalFileError if there are none."""
     metadata = document.metadata
-    if metadata.get("key_groups") or metadata.get("shamir_threshold"):
+    if metadata.get("key_groups"):  # a single group's keys stand at the top, whatever the threshold
         what = "the file needs keys of several groups (Shamir), which is not supported"
         raise LocalFileError(errors.NOT_SUPPORTED, what, "encrypt it for one group")
     found = metadata.get(service)
@@ -75,8 +76,8 @@ def age_key(document: Document, identity: str) -> bytes:
             return bytes(pyrage.decrypt(str(entry.get("enc")).encode(), keys))
         except pyrage.DecryptError:
             continue
-    there = ", ".join(str(entry.get("recipient")) for entry in sealed)
-    what = f"the identity opens none of the file's age entries; it is encrypted for {there[:200]}"
+    there = some(str(entry.get("recipient")) for entry in sealed)
+    what = f"the identity opens none of the file's age entries; it is encrypted for {there}"
     hint = "sops rotate -i --add-age RECIPIENT FILE adds it (age-keygen -y shows the recipient)"
     raise LocalFileError(errors.UNAUTHENTICATED, what, hint)
 

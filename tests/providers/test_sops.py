@@ -124,6 +124,15 @@ def test_what_somebody_touched_is_refused(tmp_path, change, code, what):
     assert "CANARY" not in answer.what
 
 
+def test_the_threshold_of_a_single_group_is_no_matter():
+    """Sops writes the threshold of its configuration, and shares no key where one group is."""
+    data = _changed(
+        (FILES / "all.json").read_bytes(), lambda d: d["sops"].update(shamir_threshold=1)
+    )
+
+    assert opened(data, "json") == JSON
+
+
 @pytest.mark.parametrize(
     ("content", "identity", "code", "what"),
     [
