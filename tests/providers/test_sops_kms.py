@@ -1,50 +1,18 @@
-"""Files of SOPS whose data key AWS KMS opens: moto's KMS behind gate and fault proxy."""
+"""Files of SOPS whose data key AWS KMS opens, and every way in which it does not."""
 
-import base64
-
-import boto3
 import pytest
-from botocore.config import Config
 
 from injector.core import errors
-from tests.providers import sops_writer
-from tests.providers.aws_rigs import REGION, SecretsManagerRig
+from tests.providers.kms_rig import CONTEXT, SopsKmsRig
 from tests.providers.rigs import revealed
-
-CONTEXT = {"app": "shop"}
 
 
 @pytest.fixture
 def kms(tmp_path):
     """A store whose file is sealed by a key of KMS, bound to a context."""
-    rig = SecretsManagerRig(tmp_path)
-    client = boto3.client(
-        "kms",
-        endpoint_url=rig.aws.url,
-        region_name=REGION,
-        aws_access_key_id="AKIASETUP",
-        aws_secret_access_key="setup",
-        config=Config(proxies={}),
-    )
-    arn = client.create_key()["KeyMetadata"]["Arn"]
-
-    def write(context=CONTEXT, arn_in_file=arn):
-        def seal(key):
-            blob = client.encrypt(KeyId=arn, Plaintext=key, EncryptionContext=CONTEXT)
-            enc = base64.b64encode(blob["CiphertextBlob"]).decode()
-            return "kms", {"arn": arn_in_file, "enc": enc, "context": context}
-
-        file = sops_writer.encrypt({"plain": {"user": "shop"}}, seal)
-        rig.source("configmaps/file/all.json", file)
-
-    aws = rig.document()
-    file = {"configMapRef": {"name": "file", "key": "all.json"}}
-    spec = {"timeout": "2s", "sops": {"file": file, "kms": aws["awsSecretsManager"]}}
-    rig.document = lambda: spec
-    rig.write = write
-    write()
+    rig = SopsKmsRig(tmp_path)
+    rig.write()
     yield rig
-    client.close()
     rig.close()
 
 
