@@ -99,7 +99,13 @@ def open_writer(store: Store, access: Access) -> Writer:
             code=errors.NOT_SUPPORTED, what=what, source=f"store {store.name}", hint=hint
         )
         raise FetchFailed([problem])
-    module = importlib.import_module(_MODULES[store.provider])
+    try:
+        module = importlib.import_module(_MODULES[store.provider])
+    except ModuleNotFoundError as error:
+        what = f"a store of kind {store.provider} needs the package {error.name}"
+        hint = "pip install 'secret-injector[all]' has every store's packages"
+        problem = Problem(code=errors.ARGUMENT, what=what, source=f"store {store.name}", hint=hint)
+        raise FetchFailed([problem]) from None
     try:
         writer: Writer = module.open_writer(store, access)
     except LoginFailed as failed:

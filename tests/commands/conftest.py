@@ -6,9 +6,12 @@ import pytest
 
 from tests.commands.desk import Desk
 from tests.commands.laptop import run
+from tests.commands.shop import add
+from tests.commands.test_live import READ
 from tests.providers.certificates import Authority
 from tests.providers.fake_vault import FakeVault
 from tests.providers.fault_proxy import FaultProxy
+from tests.server.apiserver import NAMESPACES
 
 
 class LocalBench:
@@ -98,3 +101,13 @@ def desk(tmp_path, capsysbinary, monkeypatch):
     made = Desk(tmp_path, capsysbinary, monkeypatch)
     yield made
     made.close()
+
+
+@pytest.fixture
+def shop(desk):
+    """A cluster with the Secret payment in two namespaces, to which nothing refers."""
+    desk.cluster.api.collections |= READ
+    add(desk, NAMESPACES, "billing", namespace=None)
+    for namespace in ("shop", "billing"):
+        desk.put("payment", {"api-key": "1", "spare": "2"}, namespace=namespace)
+    return desk

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.commands.desk import CANARY, config
+from tests.commands.laptop import run
 
 UNUSABLE = '{}, context "here": its cluster or its user cannot be used'
 KUBECONFIGS = [
@@ -138,6 +139,17 @@ def test_a_credential_plugin_that_fails_is_named_without_what_it_prints(desk, co
         " the credential plugin gives no credential\n"
         "       hint: kubectl auth whoami shows what the plugin says\n"
     )
+
+
+def test_a_process_of_its_own_logs_nothing_of_what_a_plugin_prints(desk):
+    """The library logs it as an error, and Python shows an error that nobody handles."""
+    plugin(desk, "sys.exit('c4n4ry')")
+
+    ended = run(desk.folder, "secret", "list", "--store", "k8s")
+
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert "c4n4ry" not in ended.stderr
+    assert len(ended.stderr.splitlines()) == 2
 
 
 def test_only_a_store_of_a_cluster_loads_the_client_of_kubernetes(desk):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests import asking
+from tests.commands.shop import REFERENCE, TEMPLATE, add, refused
 from tests.commands.test_live import (
     DEPLOYMENTS,
     ENVIRONMENTS,
@@ -16,32 +17,7 @@ from tests.commands.test_live import (
 )
 from tests.server.apiserver import NAMESPACES, NODES, STORES
 
-LOCAL = {"local": {"file": {"file": "secrets.age"}, "identity": {"file": "identity.txt"}}}
-REFERENCE = {"API_KEY": "#{k8s:payment#api-key}"}
 WORKLOADS = READ - {NAMESPACES, NODES, STORES, SERVICES, ENVIRONMENTS, POLICIES}
-TEMPLATE = asking.pod({"env": json.dumps(REFERENCE)})
-
-
-@pytest.fixture
-def shop(desk):
-    """A cluster with the Secret payment in two namespaces, to which nothing refers."""
-    desk.cluster.api.collections |= READ
-    add(desk, NAMESPACES, "billing", namespace=None)
-    for namespace in ("shop", "billing"):
-        desk.put("payment", {"api-key": "1", "spare": "2"}, namespace=namespace)
-    return desk
-
-
-def add(desk, path, name, namespace="shop", labels=None, **fields):
-    """Store an object of the cluster."""
-    metadata = {"labels": labels or {}, **({"namespace": namespace} if namespace else {})}
-    desk.cluster.do(desk.cluster.api.put(path, name, metadata=metadata, **fields))
-
-
-def refused(done, *places, secret="payment"):
-    """Return whether a deletion was refused for these references alone."""
-    line = f"SI-120 {secret}: it is still referred to by {'; '.join(places)}"
-    return (done.status, done.err.splitlines()[0]) == (4, line)
 
 
 OF_CLUSTER = [
@@ -195,37 +171,16 @@ def test_files_and_the_cluster_are_looked_at_together(shop):
     )
 
 
-def test_of_any_other_store_the_cluster_is_asked_when_told_to(shop, monkeypatch):
-    """There every namespace counts; the options name the cluster and not the store."""
-    shop.stores(("files", LOCAL))
-    shop.secret("set", "kv/db", "--data", "password=1", store="files")
-    add(shop, SERVICES, "pay", "billing", spec={"env": {"A": "#{files:kv/db#password}"}})
-    path = str(shop.folder / ".kube/config")
-    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+def test_of_files_only_what_is_of_the_secrets_namespace_counts(shop):
+    """What names no namespace is of the Secret's, as kubectl -n would have it."""
+    here = {"apiVersion": "v1", "kind": "Pod", **TEMPLATE}
+    there = {**here, "metadata": {**here["metadata"], "namespace": "shop"}}
+    (shop.folder / "here.json").write_text(json.dumps(here))
+    (shop.folder / "there.json").write_text(json.dumps(there))
 
-    argv = ("delete", "kv/db", "--kubeconfig", path)
-    used = [
-        shop.secret(*argv, *options, store="files")
-        for options in ((), ("--cluster",), ("--cluster", "--context", "here"))
-    ]
-    shop.cluster.do(shop.cluster.api.delete(SERVICES, "pay"))
-    free = shop.secret(*argv, store="files")
+    argv = ("delete", "payment", "-n", "billing", "-f")
+    used = shop.secret(*argv, "here.json", "-f", "there.json")
+    free = shop.secret(*argv, "there.json")
 
-    for done in used:
-        assert refused(done, "ServiceSecrets billing/pay spec.env.A", secret="kv/db")
-    assert (free.status, shop.secret("list", store="files").out) == (0, "")
-    assert shop.asked("get", "list", "delete") == 0
-
-
-def test_without_references_to_look_for_somebody_must_be_there(shop):
-    """A store elsewhere is not deleted from because nobody looked."""
-    shop.stores(("files", LOCAL))
-    shop.secret("set", "kv/db", "--data", "password=1", store="files")
-
-    done = shop.secret("delete", "kv/db", store="files")
-
-    assert done.status == 2
-    assert done.err.splitlines() == [
-        "SI-201 nobody is there to confirm that kv/db goes",
-        "       hint: -f DIR or --cluster has the references checked, --force leaves it at that",
-    ]
+    assert refused(used, "Pod billing/app-0 API_KEY of annotation secret-injector.io/env")
+    assert (free.status, shop.there("payment", "billing")) == (0, None)

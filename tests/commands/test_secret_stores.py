@@ -1,6 +1,10 @@
 """Which store `secret` means: `k8s` without a definition, what a file defines, and what fits it."""
 
+import sys
+
 import pytest
+
+from injector import writers
 
 LOCAL = {"local": {"file": {"file": "secrets.age"}, "identity": {"file": "identity.txt"}}}
 K8S = {"k8s": {}}
@@ -82,3 +86,19 @@ def test_a_store_elsewhere_has_no_cluster(desk, argv, option):
         f"SI-201 {option}: the store files is of kind local, and only k8s has a cluster" in done.err
     )
     assert not (desk.folder / ".secret-injector/secrets.age").exists()
+
+
+def test_a_package_that_is_not_installed_is_named(desk, monkeypatch):
+    """Pods need none of it, so not every installation has it."""
+    monkeypatch.setitem(sys.modules, "kubernetes_asyncio", None)
+    for name in ("kubernetes", "api_server"):
+        monkeypatch.delitem(sys.modules, f"injector.writers.{name}", raising=False)
+        monkeypatch.delattr(writers, name, raising=False)
+
+    done = desk.secret("list")
+
+    assert done.status == 2
+    assert done.err.splitlines() == [
+        "SI-201 store k8s: a store of kind k8s needs the package kubernetes_asyncio",
+        "       hint: pip install 'secret-injector[all]' has every store's packages",
+    ]
