@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import click
 
@@ -16,6 +17,7 @@ from injector.commands.secret_lookup import folder_of, picked, there
 from injector.commands.stores_here import Place
 from injector.core import errors, generate
 from injector.core.errors import FetchFailed, Problem
+from injector.writers import KeepsDates, Writer
 
 EXAMPLES = """\b
 Examples:
@@ -44,23 +46,34 @@ def main(argv: Sequence[str]) -> int:
     return call(_group, argv or ["--help"], "secret")
 
 
+_expires = click.option(
+    "--expires",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The day from which on nobody gets it; of a local store.",
+)
+
+
 @_group.command("set")
 @stores_here.options
 @click.argument("name")
 @click.argument("items", nargs=-1, metavar="KEY|KEY=@FILE...")
 @click.option("--data", multiple=True, metavar="KEY=VALUE", help="Shows the value in the history.")
 @click.option("--replace", is_flag=True, help="Drop keys that are not named.")
+@_expires
 def _set(
     name: str,
     items: tuple[str, ...],
     data: tuple[str, ...],
     *,
     replace: bool,
+    expires: datetime | None,
     at: Place,
 ) -> int:
     """Set keys of a secret; the other keys stay."""
+    _check_in_future(expires)
     new = secret_input.values(items, data)
     with stores_here.entered(at) as writer:
+        _end(writer, expires)
         version = writer.change(name, lambda old: new if replace else {**(old or {}), **new})
     _tell_version(name, version)
     return errors.OK
@@ -167,12 +180,17 @@ def _rollback(name: str, version: str, at: Place) -> int:
 @click.argument("name")
 @click.argument("keys", nargs=-1, required=True)
 @click.option("--rule", default="alnum:32", show_default=True, help=generate.FORM + ".")
-def _rotate(name: str, keys: tuple[str, ...], rule: str, at: Place) -> int:
+@_expires
+def _rotate(
+    name: str, keys: tuple[str, ...], rule: str, expires: datetime | None, at: Place
+) -> int:
     """Give keys of a secret new random values; they are not shown."""
     if not generate.is_rule(rule):
         raise refused(f'"{rule}" is no rule', source="--rule", hint=generate.FORM)
+    _check_in_future(expires)
     new = {key: generate.generate(rule, random_bytes=os.urandom) for key in keys}
     with stores_here.entered(at) as writer:
+        _end(writer, expires)
         version = writer.change(name, lambda old: {**(old or {}), **new})
     _tell_version(name, version)
     return errors.OK
@@ -180,6 +198,23 @@ def _rotate(name: str, keys: tuple[str, ...], rule: str, at: Place) -> int:
 
 _group.add_command(secret_apply.command)
 _group.add_command(secret_delete.command)
+
+
+def _check_in_future(expires: datetime | None) -> None:
+    """Raise Refused, before any value is asked for, for a day on which nobody would get it."""
+    if expires is not None and expires.date() <= datetime.now(UTC).date():
+        hint = "it counts from that day on, in UTC"
+        raise refused(f"{expires:%Y-%m-%d} is not in the future", source="--expires", hint=hint)
+
+
+def _end(writer: Writer, expires: datetime | None) -> None:
+    """Let what is written end on the day; raises Refused where the store keeps no days."""
+    if expires is None:
+        return
+    if not isinstance(writer, KeepsDates):
+        hint = "notAfter beside the value in a ServiceSecrets ends it for all stores"
+        raise refused("this store keeps no days on which values end", source="--expires", hint=hint)
+    writer.expires = f"{expires:%Y-%m-%d}"
 
 
 def _json(value: str | bytes) -> object:

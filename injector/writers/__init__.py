@@ -80,6 +80,13 @@ class OfNamespace(Protocol):
     namespace: str
 
 
+@runtime_checkable
+class KeepsDates(Protocol):
+    """A writer whose versions may end: what is changed while `expires` is an ISO date ends then."""
+
+    expires: str | None
+
+
 _MODULES = {
     "vault": "injector.providers.vault.writer",
     "local": "injector.writers.local",

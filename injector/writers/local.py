@@ -42,12 +42,13 @@ def open_writer(store: Store, access: Access) -> LocalWriter:
 
 
 class LocalWriter:
-    """See `writers.Writer`."""
+    """See `writers.Writer` and `writers.KeepsDates`."""
 
     def __init__(self, name: str, file: Path, identity: str, recipients: Sequence[str]) -> None:
         """Write the file of the store of this name."""
         self._name, self._file, self._identity = name, file, identity
         self._recipients = tuple(recipients)
+        self.expires: str | None = None
 
     def names(self, folder: str = "") -> Sequence[str]:
         """Return all names."""
@@ -84,10 +85,11 @@ class LocalWriter:
             if after is None:
                 return local_file.delete(old, name)
             number = str(versions[-1].number) if versions else ""
-            if before is not None and dict(after) == dict(before):
+            is_same = before is not None and dict(after) == dict(before)
+            if is_same and self.expires in (None, versions[-1].expires):
                 return old
             created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            new = local_file.put(old, name, after, created=created)
+            new = local_file.put(old, name, after, created=created, expires=self.expires)
             number = str(new.secrets[name][-1].number)
             return new
 

@@ -113,8 +113,8 @@ def test_right_specs_are_accepted(judge, kind, spec):
         ),
         (
             {"gcpSecretManager": GCP | {"fallbacks": [{"location": "europe-west4"}]}},
-            ("spec.gcpSecretManager.fallbacks: Invalid value: goes with location: the global service"
-            " answers from several places by itself"),
+            ("spec.gcpSecretManager.fallbacks: Invalid value: goes with location: the global"
+            " service answers from several places by itself"),
         ),
         (
             {"vault": VAULT, "timeout": "2m"},

@@ -138,7 +138,9 @@ def test_everything_planned_is_delivered_and_one_line_says_so(pod):
         {name: fact for name, fact in store.items() if not name.endswith("_ms")}
         for store in line.pop("stores")
     ]
-    assert stores == [{"name": "k8s", "provider": "k8s", "reads": 1, "tries": 1, "logins": 1}]
+    assert stores == [
+        {"name": "k8s", "provider": "k8s", "served_by": "", "reads": 1, "tries": 1, "logins": 1}
+    ]
     assert line == {
         "level": "info",
         "event": "values delivered",
