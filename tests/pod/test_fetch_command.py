@@ -1,123 +1,21 @@
 """`secret-injector fetch` as a process on real volumes: what it delivers and never says."""
 
-import base64
-import binascii
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
-from injector.core import plan_codec, stores
-from injector.core.plan import (
-    ContainerPlan,
-    EnvItem,
-    FileItem,
-    Pick,
-    Plan,
-    PlanStore,
-    PlanValue,
-    Read,
-)
-from tests.pod.rendered import everything, visible, volumes_in
-
-CANARY = "c4n4ry'5f0e+/ä\n42"
-"""A value that native variables cannot carry and every encoding changes."""
-
-ORIGIN = "annotation secret-injector.io/env"
-
-
-def plan_for(*reads, mode="launcher", filters=()):
-    """Return a plan of one container `app`: a variable and a file for each (secret, key)."""
-    values = tuple(
-        PlanValue(parts=(Pick(read=i, field=key, filters=filters),), key=f"V{i}", origin=ORIGIN)
-        for i, (_, key) in enumerate(reads)
-    )
-    app = ContainerPlan(
-        name="app",
-        env_mode=mode,
-        env=tuple(EnvItem(name=f"V{i}", value=i) for i in range(len(reads))),
-        files=tuple(FileItem(path=f"f{i}", value=i) for i in range(len(reads))),
-    )
-    return Plan(
-        namespace="shop",
-        service_account="api",
-        stores=(PlanStore(name="k8s", document=stores.canonical({"k8s": {}})),),
-        reads=tuple(Read(store=0, path=secret) for secret, _ in reads),
-        values=values,
-        containers=(app,),
-        deadline_s=20,
-    )
-
-
-class Pod:
-    """A pod's folders with a Secret in its sources, and its init container's program."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.volumes = volumes_in(folder)
-        self.secret = folder / "sources/secrets/app"
-        self.secret.mkdir(parents=True)
-        (self.secret / "password").write_text(CANARY)
-        self.termination_log = folder / "termination-log"
-        self.termination_log.touch()
-
-    def start(self, plan, **more):
-        settings = {
-            "SECRET_INJECTOR_PLAN": plan if isinstance(plan, str) else plan_codec.encode(plan),
-            "SECRET_INJECTOR_VOLUME_DIR": str(self.volumes.volume),
-            "SECRET_INJECTOR_ENV_DIR": str(self.volumes.env),
-            "SECRET_INJECTOR_SOURCES_DIR": str(self.folder / "sources"),
-            "SECRET_INJECTOR_LAUNCHER": str(self.volumes.launcher),
-            "SECRET_INJECTOR_TERMINATION_LOG": str(self.termination_log),
-            "POD_NAME": "api-7d4f",
-        }
-        return subprocess.Popen(
-            [sys.executable, "-m", "injector", "fetch"],
-            env={**os.environ, **settings, **more},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def fetch(self, plan, **more):
-        """Run to the end; return status and messages after searching everything for the canary."""
-        process = self.start(plan, **more)
-        output, messages = process.communicate(timeout=30)
-        assert output == ""
-        assert_clean(output, messages, self.termination_log.read_text())
-        return process.returncode, messages
-
-    def is_blank(self):
-        return everything(self.volumes.volume) == everything(self.volumes.env) == {}
+from tests.pod.init_container import CANARY, Pod, plan_for
+from tests.pod.rendered import visible
 
 
 @pytest.fixture
 def pod(tmp_path):
     """A pod before its init container."""
     return Pod(tmp_path)
-
-
-def assert_clean(*texts):
-    """Fail if the canary stands in a text, as it is or encoded."""
-    data = CANARY.encode()
-    forms = {
-        CANARY,
-        CANARY.split("'", maxsplit=1)[0],
-        repr(CANARY)[1:-1],
-        json.dumps(CANARY)[1:-1],
-        quote(CANARY, safe=""),
-        binascii.hexlify(data).decode(),
-        base64.b64encode(data).decode().rstrip("="),
-        base64.urlsafe_b64encode(data).decode().rstrip("="),
-    }
-    assert not [form for form in forms for text in texts if form in text]
-    assert not [text for text in texts if "Traceback" in text]
 
 
 def test_everything_planned_is_delivered_and_one_line_says_so(pod):
