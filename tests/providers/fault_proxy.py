@@ -61,9 +61,9 @@ class Request:
 
 
 class FaultProxy:
-    """Listens on 127.0.0.1 until closed; `target` is (host, port) of a plain HTTP server."""
+    """Listens on a port of `host` until closed; `target` is (host, port) of a plain HTTP server."""
 
-    def __init__(self, context, target):
+    def __init__(self, context, target, host="127.0.0.1"):
         self.context, self._target = context, target
         self.faults, self.seen, self.sent = [], [], 0
         self.when = lambda request: True
@@ -71,7 +71,7 @@ class FaultProxy:
         self.connections = 0
         self._over = threading.Event()
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.port = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()

@@ -55,11 +55,12 @@ class System:
         )
         for item in definitions:
             if item["kind"] == "ClusterSecretStore":
-                self.wait_until_known(item["metadata"]["name"])
+                path = "a/b" if "vault" in item["spec"] else "a"
+                self.wait_until_known(item["metadata"]["name"], path=path)
 
-    def wait_until_known(self, store: str, *, timeout_s: float = 30) -> None:
-        """Wait until a pod of the namespace default that names *store* is injected."""
-        env = [{"name": "A", "value": f"#{{{store}:a/b#c}}".replace("k8s:a/b", "k8s:a")}]
+    def wait_until_known(self, store: str, *, path: str = "a", timeout_s: float = 30) -> None:
+        """Wait until a pod of the namespace default that reads *path* of *store* is injected."""
+        env = [{"name": "A", "value": f"#{{{store}:{path}#c}}"}]
         trial = pods.pod(
             "trial", pods.app(command=["true"], env=env), annotations={pods.INJECT: "true"}
         )
