@@ -143,9 +143,12 @@ class SecretsManager(AwsServer):
 
 class ParameterStore(AwsServer):
     name, actions = "awsParameterStore", ("GetParameters", "GetParametersByPath")
-    paths = st.lists(PLAIN, min_size=1, max_size=15).map("/".join) | st.lists(
-        PLAIN, min_size=1, max_size=14
-    ).map(lambda parts: f"/{'/'.join(parts)}/*")
+    parts = st.lists(PLAIN, min_size=1, max_size=14).map("/".join)
+    paths = st.one_of(
+        st.builds("{}{}".format, st.sampled_from(("", "/")), parts),
+        parts.map("arn:aws:ssm:eu-central-1:123456789012:parameter/{}".format),
+        parts.map("/{}/*".format),
+    )
     versions = st.from_regex(r"[1-9][0-9]{0,9}|[-A-Za-z_.][-A-Za-z0-9_.]{0,99}", fullmatch=True)
 
     def expected(self, path, version):
