@@ -56,6 +56,11 @@ class AwsRig(Rig):
         """Let all keys given so far expire."""
         self.aws.expire_keys()
 
+    def revoke_logins(self):
+        """Let AWS know none of the keys given so far."""
+        for key in [key for key in self.aws.keys if key.startswith("ASIA")]:
+            del self.aws.keys[key]
+
     def forbid(self):
         """Deny all reading."""
         denied = (400, "AccessDeniedException", "User CANARY is not authorized to perform")

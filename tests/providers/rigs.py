@@ -107,6 +107,10 @@ class Rig:
         )
         return [self.fetched.answers[read] for read in reads]
 
+    def revoke_logins(self):
+        """Let the store forget every login; to most that is what an expired one is."""
+        self.expire_logins()
+
     def value(self, name, field, *, default=None):
         """Return the bytes that a reference gives, rendered for a container; raises FetchFailed."""
         filters = () if default is None else (Filter(name="default", args=(default,)),)

@@ -65,7 +65,8 @@ def test_a_missing_credential_is_told_without_asking_the_store(remote):
     assert remote.proxy.seen == []
 
 
-def test_an_expired_login_is_renewed_once(remote):
+@pytest.mark.parametrize("happens", ["expire_logins", "revoke_logins"])
+def test_a_login_that_expired_or_was_revoked_is_renewed_once(remote, happens):
     """Between login and read the token dies: a new login, and the read succeeds."""
     logins = []
 
@@ -73,7 +74,7 @@ def test_an_expired_login_is_renewed_once(remote):
         if remote.is_login(request):
             logins.append(request)
         elif len(logins) == 1:
-            remote.expire_logins()
+            getattr(remote, happens)()
         return False
 
     remote.proxy.when = dies

@@ -9,7 +9,7 @@ from injector.core import errors
 from injector.core.errors import FetchFailed
 from injector.core.secret import Secret
 from tests.providers.failing import FINE, failed
-from tests.providers.fault_proxy import Hang, Oversized, Reset, Status, Trickle
+from tests.providers.fault_proxy import FaultProxy, Hang, Oversized, Reset, Status, Trickle
 from tests.providers.rigs import revealed
 
 
@@ -136,16 +136,27 @@ def test_an_answer_of_another_form_is_final(remote, fault, code, hits):
     assert remote.waits == []
 
 
+@pytest.fixture
+def elsewhere(remote):
+    """Another server, which the store's certificates would trust as well."""
+    made = FaultProxy(remote.authority.context(), ("127.0.0.1", 9))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("hits", ["login", "read"])
-def test_a_redirect_is_named_and_never_followed(remote, hits):
-    """No credential goes to where a server points."""
+def test_a_redirect_is_named_and_never_followed(remote, elsewhere, hits, status):
+    """Nobody connects to where a server points, so no credential gets there."""
+    place = f"127.0.0.1:{elsewhere.port}"
     remote.proxy.when = lambda request: remote.is_login(request) == (hits == "login")
-    remote.proxy.faults = [Status(307, (("Location", "https://evil.example:8200/v1/x"),))] * 9
+    remote.proxy.faults = [Status(status, (("Location", f"https://{place}/v1/x"),))] * 9
 
     failure = failed(remote.read("plain")[0])
 
     assert failure.code is errors.DOWN
-    assert failure.what == "it redirects to evil.example:8200, not followed (3 tries)"
+    assert failure.what == f"it redirects to {place}, not followed (3 tries)"
+    assert elsewhere.connections == 0
 
 
 def test_a_closed_port_refuses(remote):

@@ -92,6 +92,30 @@ def test_a_binary_age_file_opens_as_well_as_an_armoured_one(rig):
     assert answer.reveal() == {"user": "shop"}
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o604, 0o660])
+def test_on_a_laptop_an_identity_that_others_can_read_is_refused(rig, mode):
+    """As ssh has it; in a cluster the kubelet's mode is none of ours."""
+    key = rig.sources / "secrets/key/identity"
+    key.chmod(mode)
+    file = rig.sources / "configmaps/file/store.age"
+    rig.is_in_cluster = False
+    document = {"local": {"file": {"file": str(file)}, "identity": {"file": str(key)}}}
+
+    (answer,) = rig.read("shop/db", document=document)
+    rig.is_in_cluster = True
+    (in_cluster,) = rig.read("shop/db")
+
+    assert in_cluster.reveal() == {"user": "shop"}
+    if mode & 0o077 == 0:
+        assert answer.reveal() == {"user": "shop"}
+        return
+    assert (answer.code, answer.what, answer.hint) == (
+        errors.UNAUTHENTICATED,
+        f"the identity ({key}) can be read by others than its owner",
+        f"chmod 600 {key}",
+    )
+
+
 def test_a_missing_secret_or_version_names_what_is_there(rig):
     """Names are not secret, and save a look into the file."""
     rig.put("shop/mail", {"user": "m"})
