@@ -108,6 +108,23 @@ def test_files_hold_any_bytes(tenant, inside):
     assert {name: file.content for name, file in found.items()} == values
 
 
+def test_a_file_holds_a_value_of_one_mib(tenant, inside):
+    """The largest value that there is, from Vault and from a Secret, which holds no more either."""
+    large = b"0123456789abcdef" * (1024 * KIB // 16)
+    tenant.put_secret("large", {"value": large})
+    tenant.put_vault("large", value=large.decode())
+    paths = {"k8s": "k8s:large", "vault": f"vault:secret/{tenant.namespace}/large"}
+    files = {store: f"#{{{path}#value}}" for store, path in paths.items()}
+    tenant.apply(pods.pod("large", pods.bare(), annotations=pods.asking(files=files)))
+
+    found = inside("large").files()
+
+    assert {name: file.content == large for name, file in found.items()} == {
+        "k8s": True,
+        "vault": True,
+    }
+
+
 def test_values_that_cannot_be_carried_are_refused_and_the_application_never_starts(tenant):
     """Each is named with SI-602 in the termination message; none is changed or left out."""
     refused = ONLY_LAUNCHED | {"nul": b"a\0b"}
