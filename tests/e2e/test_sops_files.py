@@ -38,30 +38,25 @@ MULTI=a\nb
 EMPTY=
 NOTE_plain=seen
 """
+COMMON = {
+    "plain": json.dumps(PLAIN, ensure_ascii=False, separators=(",", ":")),
+    "port": "5432",
+    "hosts": json.dumps(HOSTS, separators=(",", ":")),
+    "empty": "",
+}
 FILES = {
     "all.yaml": (
         YAML,
         {
-            "plain": json.dumps(PLAIN, ensure_ascii=False, separators=(",", ":")),
-            "port": "5432",
+            **COMMON,
             "ratio": "1.5",
             "tiny": "0.0000001",
-            "hosts": json.dumps(HOSTS, separators=(",", ":")),
             "multi": "first\nsecond\n",
-            "empty": "",
             "day_plain": "2026-01-31T00:00:00Z",
             "limit_plain": "+Inf",
         },
     ),
-    "all.json": (
-        JSON,
-        {
-            "plain": json.dumps(PLAIN, ensure_ascii=False, separators=(",", ":")),
-            "port": "5432",
-            "hosts": json.dumps(HOSTS, separators=(",", ":")),
-            "empty": "",
-        },
-    ),
+    "all.json": (JSON, COMMON),
     "all.env": (
         DOTENV,
         {
