@@ -20,7 +20,7 @@ from injector.core.record import Record
 from injector.core.secret import Failure, Secret
 from injector.core.stores import Store
 from injector.core.stores.address import Server
-from injector.core.stores.source import LocalFile, Source
+from injector.core.stores.source import ImageFile, LocalFile, Source
 from injector.deadline import Deadline
 
 TYPE_CHECKING = False  # `typing` takes 2 ms to load, and a protocol is for type checkers alone
@@ -43,8 +43,10 @@ class Access(Record):
     secrets_dir: Path | None = None
     deadline: Deadline
 
-    def read_source(self, source: Source | LocalFile) -> bytes:
+    def read_source(self, source: Source | LocalFile | ImageFile) -> bytes:
         """Return the bytes of a token, key or file; raises OSError when it is not there."""
+        if isinstance(source, ImageFile):
+            return Path(source.path).read_bytes()
         if isinstance(source, LocalFile):
             return Path(source.path).expanduser().read_bytes()
         if self.sources_dir is None:

@@ -13,7 +13,14 @@ from injector.core.reporting import some
 from injector.core.secret import Failure, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.local import Local
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, place
+from injector.core.stores.source import (
+    ConfigMapSource,
+    FileSource,
+    ImageFile,
+    LocalFile,
+    SecretSource,
+    place,
+)
 from injector.deadline import Deadline
 from injector.local_file import LocalFileError, LocalSecrets, Version
 from injector.providers import Access
@@ -75,7 +82,7 @@ class LocalSession:
         return Secret(dict(version.data), version=str(version.number))
 
 
-def _source(source: SecretSource | ConfigMapSource | LocalFile, access: Access, what: str) -> bytes:
+def _source(source: FileSource, access: Access, what: str) -> bytes:
     """Return the bytes of the file or of its key; raises LoginFailed."""
     try:
         data = access.read_source(source)
@@ -88,6 +95,8 @@ def _source(source: SecretSource | ConfigMapSource | LocalFile, access: Access, 
             _refuse_open_key(Path(source.path).expanduser(), what)
         return data
     code = errors.UNAUTHENTICATED if what == "identity" else errors.DOWN
+    if isinstance(source, ImageFile):
+        code = errors.CONTENT  # waiting brings nothing into an image
     raise LoginFailed(
         Failure(
             code=code,
@@ -97,13 +106,15 @@ def _source(source: SecretSource | ConfigMapSource | LocalFile, access: Access, 
     )
 
 
-def _look(source: SecretSource | ConfigMapSource | LocalFile, namespace: str) -> str:
-    """Return how to look for an object of the namespace; a path speaks for itself."""
+def _look(source: FileSource, namespace: str) -> str:
+    """Return how to look for what is not there; a path of a laptop speaks for itself."""
     match source:
         case SecretSource(name=name):
             return f"kubectl -n {namespace} get secret {name}, and check its keys"
         case ConfigMapSource(name=name):
             return f"kubectl -n {namespace} get configmap {name}, and check its keys"
+        case ImageFile():
+            return "the chart's image must be one built with the file, readable by everybody"
         case LocalFile():
             return ""
 

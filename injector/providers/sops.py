@@ -16,7 +16,7 @@ from injector.core.secret import Failure, Json, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.address import Server
 from injector.core.stores.sops import Sops
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, place
+from injector.core.stores.source import FileSource, ImageFile, place
 from injector.deadline import Deadline
 from injector.local_format import LocalFileError
 from injector.providers import Access
@@ -113,13 +113,14 @@ class SopsSession:
         return Secret((node if is_text else secret.format_json(node)).encode())  # type: ignore[union-attr]  # is_text says it is a str
 
 
-def _source(
-    source: SecretSource | ConfigMapSource | LocalFile, access: Access, what: str, code: Code
-) -> bytes:
+def _source(source: FileSource, access: Access, what: str, code: Code) -> bytes:
     """Return the bytes of the file or of its key; raises LoginFailed."""
     try:
         return access.read_source(source)
     except OSError as error:
         reason = os.strerror(error.errno or 2).lower()
         text = f"the {what} ({place(source)}) cannot be read: {reason}"
+        if isinstance(source, ImageFile):
+            hint = "the chart's image must be one built with the file, readable by everybody"
+            raise LoginFailed(Failure(code=errors.CONTENT, what=text, hint=hint)) from None
         raise LoginFailed(Failure(code=code, what=text)) from None

@@ -141,6 +141,8 @@ STORES = (
     {"gcpSecretManager": {"auth": {"serviceAccountKey": {"key": _SECRET}}}},
     {"local": {"file": _CONFIG_MAP, "identity": _SECRET}},
     {"local": {"file": _SECRET, "identity": _SECRET}},
+    {"local": {"file": {"imagePath": "/secrets/shop.age"}, "identity": _SECRET}},
+    {"sops": {"file": {"imagePath": "/secrets/shop.yaml"}, "identity": _SECRET}},
     {"sops": {"file": _CONFIG_MAP, "format": "yaml", "identity": _SECRET}},
     {"sops": {"file": _SECRET, "format": "json", "identity": _SECRET}},
     *(

@@ -122,7 +122,18 @@ def test_right_specs_are_accepted(judge, kind, spec):
         ),
         (
             {"local": {"file": {}, "identity": SECRET}},
-            "spec.local.file: Invalid value: needs exactly one of secretRef, configMapRef",
+            ("spec.local.file: Invalid value: needs exactly one of secretRef, configMapRef,"
+            " imagePath"),
+        ),
+        (
+            {"sops": {"file": {"imagePath": "/run/x.yaml"}, "identity": SECRET}},
+            ("spec.sops.file.imagePath: Invalid value: must be a path such as"
+            " /secrets/all.yaml, outside of what is mounted"),
+        ),
+        (
+            {"sops": {"file": {"imagePath": "/a/../x.yaml"}, "identity": SECRET}},
+            ("spec.sops.file.imagePath: Invalid value: must be a path such as"
+            " /secrets/all.yaml, outside of what is mounted"),
         ),
         (
             {"awsSecretsManager": AWS | {"externalId": "x1"}},

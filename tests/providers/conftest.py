@@ -9,14 +9,19 @@ from tests.providers.file_rigs import (
     DotenvFolderRig,
     EnvironmentRig,
     KubernetesRig,
+    LocalInImageRig,
     LocalRig,
+    SopsInImageRig,
     SopsRig,
 )
 from tests.providers.rigs import VaultRig
 
 _REMOTE = (VaultRig, SecretsManagerRig, ParameterStoreRig, AzureRig, GcpRig)
 NETWORK = {rig.name: rig for rig in _REMOTE}
-_HERE = (LocalRig, SopsRig, KubernetesRig, DotenvFolderRig, DotenvFileRig, EnvironmentRig)
+_HERE = (
+    *(LocalRig, LocalInImageRig, SopsRig, SopsInImageRig, KubernetesRig),
+    *(DotenvFolderRig, DotenvFileRig, EnvironmentRig),
+)
 RIGS = {**NETWORK, **{rig.name: rig for rig in _HERE}}
 
 

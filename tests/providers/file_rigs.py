@@ -76,6 +76,28 @@ class SopsRig(Rig):
         self.source("configmaps/file/all.json", sealed)
 
 
+class InImage:
+    """What makes a rig's file one of the image; mixed into the rig of a ConfigMap."""
+
+    def document(self):
+        ((kind, spec),) = super().document().items()
+        key = spec["file"]["configMapRef"]["key"]
+        path = str(self.sources / "configmaps/file" / key)
+        return {kind: {**spec, "file": {"imagePath": path}}}
+
+
+class LocalInImageRig(InImage, LocalRig):
+    """A real age file in the image, its identity in a Secret."""
+
+    name = "local in the image"
+
+
+class SopsInImageRig(InImage, SopsRig):
+    """A JSON file as SOPS encrypts it, in the image, its age identity in a Secret."""
+
+    name = "sops in the image"
+
+
 class KubernetesRig(Rig):
     """Secrets as the kubelet lays them out, with its `..data` links."""
 

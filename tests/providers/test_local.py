@@ -1,17 +1,19 @@
 """The local store: what is wrong with the file is told apart, and dates are kept."""
 
+from pathlib import Path
+
 import pyrage
 import pytest
 
 from injector import local_file
 from injector.core import errors
-from tests.providers.file_rigs import LocalRig
+from tests.providers.file_rigs import LocalInImageRig, LocalRig, SopsInImageRig
 
 
 @pytest.fixture
-def rig(tmp_path):
+def rig(request, tmp_path):
     """A file with one secret."""
-    made = LocalRig(tmp_path)
+    made = getattr(request, "param", LocalRig)(tmp_path)
     made.put("shop/db", {"user": "shop"})
     return made
 
@@ -114,6 +116,23 @@ def test_on_a_laptop_an_identity_that_others_can_read_is_refused(rig, mode):
         f"the identity ({key}) can be read by others than its owner",
         f"chmod 600 {key}",
     )
+
+
+@pytest.mark.parametrize("rig", [LocalInImageRig, SopsInImageRig], indirect=True)
+def test_a_file_that_is_not_in_the_image_is_told_at_once(rig):
+    """Waiting brings nothing into an image, and no default stands in for all of it."""
+    ((_, spec),) = rig.document().items()
+    path = spec["file"]["imagePath"]
+    Path(path).unlink()
+
+    (answer,) = rig.read("shop/db")
+
+    assert (answer.code, answer.hint, rig.waits) == (
+        errors.CONTENT,
+        "the chart's image must be one built with the file, readable by everybody",
+        [],
+    )
+    assert f"the file ({path} of the injector's image) " in answer.what
 
 
 def test_a_missing_secret_or_version_names_what_is_there(rig):

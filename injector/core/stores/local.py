@@ -7,23 +7,29 @@ import re
 from injector.core import reference
 from injector.core.fields import Fields
 from injector.core.stores import Spec, source
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
+from injector.core.stores.source import (
+    ConfigMapSource,
+    Credential,
+    FileSource,
+    LocalFile,
+    Source,
+)
 
 
 class Local(Spec):
-    """An age file (ConfigMap, or a path on a laptop) and its identity (Secret, or a path).
+    """An age file (ConfigMap, image, a path on a laptop) and its identity (Secret, or a path).
 
     `recipients` are the other readers that a file is written for: laptops only.
     """
 
-    file: SecretSource | ConfigMapSource | LocalFile
-    identity: SecretSource | ConfigMapSource | LocalFile
+    file: FileSource
+    identity: Credential
     recipients: tuple[str, ...] = ()
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
         """Return the file and the key to mount."""
         del store, audience
-        return tuple(ref for ref in (self.file, self.identity) if not isinstance(ref, LocalFile))
+        return source.mounted(self.file, self.identity)
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """Names are plain paths; versions are whole numbers."""
@@ -38,7 +44,7 @@ class Local(Spec):
 def parse(fields: Fields, *, in_cluster: bool) -> Local:
     """Return the definition; problems go to the fields."""
     nowhere = LocalFile(path="")
-    file = source.take(fields, "file", in_cluster=in_cluster)
+    file = source.take_file(fields, "file", in_cluster=in_cluster)
     identity = source.take(fields, "identity", in_cluster=in_cluster)
     if isinstance(identity, ConfigMapSource):
         fields.problem("identity", "must come from a Secret: a ConfigMap is no place for a key")

@@ -6,27 +6,34 @@ from injector.core import reference
 from injector.core.fields import Fields
 from injector.core.stores import Spec, aws, source
 from injector.core.stores.aws import Aws
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
+from injector.core.stores.source import (
+    ConfigMapSource,
+    Credential,
+    FileSource,
+    ImageFile,
+    LocalFile,
+    Source,
+)
 
 FORMATS = ("yaml", "json", "dotenv")
 _SUFFIXES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv"}
 
 
 class Sops(Spec):
-    """A file (ConfigMap, Secret, or a path on a laptop), its format, and what opens it.
+    """A file (ConfigMap, Secret, image, a path on a laptop), its format, and what opens it.
 
     Either `identity`, an age key, or `kms`, how AWS KMS is reached and entered; the other is None.
     """
 
-    file: SecretSource | ConfigMapSource | LocalFile
+    file: FileSource
     format: str
-    identity: SecretSource | ConfigMapSource | LocalFile | None
+    identity: Credential | None
     kms: Aws | None = None
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
         """Return the file, and the key or the token, to mount."""
         needed = (self.file,) if self.identity is None else (self.file, self.identity)
-        mounted = tuple(ref for ref in needed if not isinstance(ref, LocalFile))
+        mounted = source.mounted(*needed)
         return mounted if self.kms is None else (*mounted, *self.kms.sources(store, audience))
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
@@ -44,7 +51,7 @@ class Sops(Spec):
 def parse(fields: Fields, *, in_cluster: bool) -> Sops:
     """Return the definition; problems go to the fields."""
     nowhere = LocalFile(path="")
-    file = source.take(fields, "file", in_cluster=in_cluster)
+    file = source.take_file(fields, "file", in_cluster=in_cluster)
     form = fields.text("format", default="", pattern="|".join(FORMATS), form=", ".join(FORMATS))
     if file is not None and not form:
         form = _by_suffix(file)
@@ -62,6 +69,6 @@ def parse(fields: Fields, *, in_cluster: bool) -> Sops:
     return Sops(file=file or nowhere, format=form, identity=identity, kms=kms)
 
 
-def _by_suffix(file: SecretSource | ConfigMapSource | LocalFile) -> str:
-    name = file.path if isinstance(file, LocalFile) else file.key or ""
+def _by_suffix(file: FileSource) -> str:
+    name = file.path if isinstance(file, LocalFile | ImageFile) else file.key or ""
     return next((form for suffix, form in _SUFFIXES.items() if name.endswith(suffix)), "")

@@ -42,7 +42,19 @@ class LocalFile(Record):
     path: str
 
 
+class ImageFile(Record):
+    """A file of the image that our container runs: of one built on ours, with the file in it."""
+
+    path: str
+
+
 Source = TokenSource | SecretSource | ConfigMapSource
+Credential = SecretSource | ConfigMapSource | LocalFile
+FileSource = SecretSource | ConfigMapSource | LocalFile | ImageFile
+"""Where an encrypted file may be: in the image, too, where no key may be."""
+
+_MOUNTED = r"/(?:dev|proc|run|secret-injector|sys|var/run)"
+_IMAGE_PATH = rf"(?!{_MOUNTED}(?:/|\Z))(?:/(?!\.\.?(?:/|\Z))[-A-Za-z0-9._]+)+"
 
 
 def secret(name: str, key: str | None) -> SecretSource:
@@ -62,7 +74,12 @@ def token(store: str, audience: str) -> TokenSource:
     return TokenSource(audience=audience, path=f"tokens/{store}")
 
 
-def place(source: SecretSource | ConfigMapSource | LocalFile) -> str:
+def mounted(*sources: FileSource) -> tuple[Source, ...]:
+    """Return those that must be mounted: the others are where our program is."""
+    return tuple(each for each in sources if not isinstance(each, LocalFile | ImageFile))
+
+
+def place(source: FileSource) -> str:
     """Return where a file or its key comes from, as messages of its store say it."""
     match source:
         case SecretSource(name=name, key=key):
@@ -71,21 +88,34 @@ def place(source: SecretSource | ConfigMapSource | LocalFile) -> str:
             return f"ConfigMap {name}, key {key}"
         case LocalFile(path=path):
             return path
+        case ImageFile(path=path):
+            return f"{path} of the injector's image"
 
 
-def take(
-    fields: Fields, name: str, *, in_cluster: bool
-) -> SecretSource | ConfigMapSource | LocalFile | None:
-    """Take a reference to a credential or file; None after a problem.
+def take(fields: Fields, name: str, *, in_cluster: bool) -> Credential | None:
+    """Take a reference to a credential; None after a problem.
 
     It is `{secretRef: {name, key}}`, `{configMapRef: {name, key}}` or, on a laptop, `{file: PATH}`.
     """
+    found = _take(fields, name, () if in_cluster else ("file",))
+    return None if isinstance(found, ImageFile) else found
+
+
+def take_file(fields: Fields, name: str, *, in_cluster: bool) -> FileSource | None:
+    """Take a reference to an encrypted file; in a cluster it may also be `{imagePath: PATH}`."""
+    return _take(fields, name, ("imagePath",) if in_cluster else ("file",))
+
+
+def _take(fields: Fields, name: str, further: tuple[str, ...]) -> FileSource | None:
     child = fields.child(name)
-    members = ("secretRef", "configMapRef") if in_cluster else ("secretRef", "configMapRef", "file")
-    member = child.one_of(members)
-    found: SecretSource | ConfigMapSource | LocalFile | None = None
+    member = child.one_of(("secretRef", "configMapRef", *further))
+    found: FileSource | None = None
     if member == "file":
         found = LocalFile(path=child.text("file"))
+    elif member == "imagePath":
+        form = "a path such as /secrets/all.yaml, outside of what is mounted"
+        path = child.text("imagePath", pattern=_IMAGE_PATH, form=form, longest=1024)
+        found = ImageFile(path=path) if path else None
     elif member is not None:
         ref = child.child(member)
         object_name = ref.text("name", pattern=NAME, form="the name of an object")

@@ -60,6 +60,17 @@ def build_image(say: Say, *, name: str = IMAGE, base: str = "") -> Path:
     return archive
 
 
+def build_upon(name: str, file: Path, path: str) -> Path:
+    """Build an image upon ours with one more file, readable by everybody; return its archive."""
+    container = _buildah("from", IMAGE).decode().strip()
+    _buildah("copy", "--quiet", "--chmod=0444", container, str(file), path)
+    _buildah("commit", "--quiet", "--rm", container, name)
+    archive = file.with_suffix(".tar")
+    _buildah("push", "--quiet", name, f"docker-archive:{archive}:{name}")
+    _buildah("rmi", name)
+    return archive
+
+
 def reachable_base(say: Say) -> str:
     """Return the base that the Dockerfile names, or "" where no registry has it for us."""
     dockerfile = (cache.PROJECT / "Dockerfile").read_text()
