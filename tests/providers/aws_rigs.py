@@ -37,7 +37,7 @@ class AwsRig(Rig):
     def document(self, address=None, **aws):
         address = address or f"https://127.0.0.1:{self.proxy.port}"
         return {
-            "timeout": "2s",
+            "timeout": "5s",
             self.name: {
                 "region": REGION,
                 "endpoint": address,
