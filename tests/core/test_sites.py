@@ -77,6 +77,17 @@ def test_each_site_is_a_store_of_its_own(kind):
     assert [site.spec for site in second.spec.sites()] == [second.spec]
 
 
+def test_two_places_behind_one_server_have_two_names():
+    """A gateway may lead to each by a path."""
+    first, second = (f"https://gateway.example.org/{name}" for name in ("a", "b"))
+    store = parsed("vault", address=first, fallbacks=[{"address": second}])
+
+    assert [site.name for site in store.sites()] == [
+        "gateway.example.org/a",
+        "gateway.example.org/b",
+    ]
+
+
 @pytest.mark.parametrize("document", [{"k8s": {}}, {"dotenv": {"file": "x"}}, {"env": {}}])
 def test_files_are_one_site_without_a_name(document):
     """There is nothing to call it."""

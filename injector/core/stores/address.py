@@ -48,8 +48,8 @@ class Address(Record):
         return f"{self.scheme}://{host}:{self.port}{self.base}"
 
     def site(self) -> str:
-        """Return what people call the server: its host, and the port where it is not 443."""
-        return self.host if self.port == 443 else f"{self.host}:{self.port}"
+        """Return what people call the place: without the scheme, and without the port if 443."""
+        return (self.host if self.port == 443 else f"{self.host}:{self.port}") + self.base
 
 
 class Server(Record):
