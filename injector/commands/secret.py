@@ -97,7 +97,8 @@ def _get(
 ) -> int:
     """Show the keys of a secret; with KEY and --reveal the value alone, byte for byte."""
     with stores_here.entered(at) as writer:
-        found = there(writer.read(name, version), name, writer.names)
+        held = there(writer.read(name, version), name, writer.names)
+    found = held.data
     if key is not None:
         found = {key: picked(found, name, key)}
         if reveal and output == "table":
@@ -114,6 +115,8 @@ def _get(
         size = len(value.encode() if isinstance(value, str) else value)
         rows.append((each, str(size), errors.printable(text) if reveal else "***"))
     click.echo(table(rows, width=100 if not reveal else 1 << 21))
+    if held.version:
+        tell(f"{name} at version {held.version}")
     return errors.OK
 
 
@@ -170,7 +173,8 @@ def _rollback(name: str, version: str, at: Place) -> int:
                 code=errors.MISSING, what=f"no version {version}; there are: {there}", source=name
             )
             raise FetchFailed([problem])
-        new = writer.change(name, lambda _: old)
+        data = old.data
+        new = writer.change(name, lambda _: data)
     _tell_version(name, new)
     return errors.OK
 

@@ -88,7 +88,8 @@ def _apply(writer: Writer, name: str, keys: Mapping[str, Inline], *, dry_run: bo
         return after
 
     if dry_run:
-        change(writer.read(name))
+        held = writer.read(name)
+        change(None if held is None else held.data)
     else:
         writer.change(name, change)
     return line

@@ -59,7 +59,7 @@ def command(
     with stores_here.entered(at, is_cluster_asked=True) as writer:
         found = there(writer.read(name), name, writer.names)
         if key is not None:
-            picked(found, name, key)
+            picked(found.data, name, key)
         if not force:
             namespace = writer.namespace if isinstance(writer, OfNamespace) else None
             # For a store of a cluster these options only say which one it is.

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from injector.core import errors
 from injector.core.errors import FetchFailed, Problem
-from injector.writers import Data
+from injector.writers import Data, Held
 
 
-def there(found: Data | None, name: str, names: Callable[[str], Sequence[str]]) -> Data:
+def there(found: Held | None, name: str, names: Callable[[str], Sequence[str]]) -> Held:
     """Return what is found; raises FetchFailed with the nearest name when nothing is."""
     if found is not None:
         return found

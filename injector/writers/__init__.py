@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from injector.core import errors, secret
 from injector.core.errors import FetchFailed, Problem
-from injector.core.record import Record
+from injector.core.record import Record, hidden
 from injector.core.secret import Failure, Fields, LoginFailed
 from injector.core.stores import Store
 from injector.providers import Access
@@ -38,6 +38,13 @@ class OnMachine(Access):
     tell: Callable[[str], None]
 
 
+class Held(Record):
+    """What a secret holds, and the version that this is; empty where a store keeps none."""
+
+    data: Data = hidden()
+    version: str
+
+
 class Past(Record):
     """One version, without its values; `created` is as the store writes it."""
 
@@ -56,7 +63,7 @@ class Writer(Protocol):
         Outside of a folder (`shop/`) names may be left out: often no other can be listed.
         """
 
-    def read(self, name: str, version: str | None = None) -> Data | None:
+    def read(self, name: str, version: str | None = None) -> Held | None:
         """Return what a secret holds; None when it, or the version, is not there."""
 
     def history(self, name: str) -> Sequence[Past]:

@@ -18,7 +18,7 @@ from injector.core.secret import Failure
 from injector.core.secret_object import Unreadable
 from injector.core.stores import Store
 from injector.providers import Access
-from injector.writers import Change, Data, OnMachine, Past, api_server, refused
+from injector.writers import Change, Data, Held, OnMachine, Past, api_server, refused
 from injector.writers.api_refusal import CONFLICT, NOT_FOUND, ApiRefusal
 from injector.writers.api_server import ApiServer
 
@@ -72,7 +72,7 @@ class KubernetesWriter:
                 return sorted(found)
             query["continue"] = following
 
-    def read(self, name: str, version: str | None = None) -> Data | None:
+    def read(self, name: str, version: str | None = None) -> Held | None:
         """Return the values; to ask for a version is refused."""
         if version is not None:
             what = "Kubernetes keeps no versions of a Secret, only what it holds now"
@@ -80,7 +80,7 @@ class KubernetesWriter:
             failure = Failure(code=errors.NOT_SUPPORTED, what=what, hint=hint)
             raise refused(failure, self._place(name))
         raw = self._found(name)
-        return None if raw is None else self._data(raw, name)
+        return None if raw is None else Held(data=self._data(raw, name), version="")
 
     def history(self, name: str) -> Sequence[Past]:
         """Return the one state that there is."""

@@ -17,7 +17,7 @@ from injector.core.stores.local import Local
 from injector.core.stores.source import LocalFile
 from injector.local_file import EMPTY, LocalFileError, LocalSecrets
 from injector.providers import Access
-from injector.writers import Change, Data, Past
+from injector.writers import Change, Held, Past
 
 
 def open_writer(store: Store, access: Access) -> LocalWriter:
@@ -55,11 +55,11 @@ class LocalWriter:
         del folder
         return sorted(self._opened().secrets)
 
-    def read(self, name: str, version: str | None = None) -> Data | None:
+    def read(self, name: str, version: str | None = None) -> Held | None:
         """Return the newest version, or the one of this number."""
         versions = self._opened().secrets.get(name, ())
         wanted = [v for v in versions if version in (None, str(v.number))]
-        return wanted[-1].data if wanted else None
+        return Held(data=wanted[-1].data, version=str(wanted[-1].number)) if wanted else None
 
     def history(self, name: str) -> Sequence[Past]:
         """Return all versions, all of which are kept."""

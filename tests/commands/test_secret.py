@@ -39,13 +39,14 @@ def test_a_value_comes_out_as_it_went_in(bench):
 
 
 def test_values_are_masked_until_somebody_asks(bench):
-    """Names and sizes are shown."""
+    """Names and sizes are shown, and beside them which version it is."""
     put(bench, "shop/db", "password")
 
     as_table = bench.secret("get", bench.path("shop/db"))
     as_json = bench.secret("get", bench.path("shop/db"), "-o", "json")
 
     assert as_table.stdout == "KEY       BYTES  VALUE\npassword  13     ***\n"
+    assert as_table.stderr == f"{bench.path('shop/db')} at version 1\n"
     assert json.loads(as_json.stdout) == {"password": "***"}
 
 

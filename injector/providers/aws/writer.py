@@ -22,7 +22,7 @@ from injector.providers.aws import session
 from injector.providers.aws.api import Answer
 from injector.providers.aws.failures import CallFailed
 from injector.providers.aws.session import AwsSession
-from injector.writers import Change, Data, Past, merged, refused, texts
+from injector.writers import Change, Held, Past, merged, refused, texts
 
 _PAGES = 200
 
@@ -48,10 +48,12 @@ class AwsWriter:
         """Return the versions that AWS still has, oldest first."""
         raise NotImplementedError
 
-    def read(self, name: str, version: str | None = None) -> Data | None:
+    def read(self, name: str, version: str | None = None) -> Held | None:
         """Return the keys and values; a value that is no JSON object is refused."""
-        found = self._fields(name, version)
-        return None if found is None else texts(found)
+        answer = self._found(name, version)
+        if answer is None:
+            return None
+        return Held(data=texts(self._object(answer, name)), version=answer.version or "")
 
     def change(self, name: str, change: Change) -> str:
         """Read, compute, write: see the module about others who write."""
@@ -75,14 +77,18 @@ class AwsWriter:
     def _delete(self, name: str) -> None:
         raise NotImplementedError
 
-    def _fields(self, name: str, version: str | None = None) -> Fields | None:
+    def _fields(self, name: str) -> Fields | None:
+        answer = self._found(name)
+        return None if answer is None else self._object(answer, name)
+
+    def _found(self, name: str, version: str | None = None) -> Secret | None:
         read = Read(store=0, path=name, version=version)
         answer = self._session.read([read], self._deadline)[read]
         if isinstance(answer, Failure):
             if answer.code is errors.MISSING:
                 return None
             raise refused(answer, f"{self._name} {name}")
-        return self._object(answer, name)
+        return answer
 
     def _object(self, answer: Secret, name: str) -> Fields:
         data = answer.reveal()

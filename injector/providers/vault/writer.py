@@ -21,7 +21,7 @@ from injector.providers import Access
 from injector.providers.vault import answers, session
 from injector.providers.vault.answers import below
 from injector.providers.vault.session import Mount, VaultSession
-from injector.writers import Change, Data, Past, merged, refused, texts
+from injector.writers import Change, Held, Past, merged, refused, texts
 
 _ATTEMPTS = 5
 _CONFLICT = "somebody else changed the secret meanwhile"
@@ -61,18 +61,18 @@ class VaultWriter:
             raise refused(failure, self._name)
         return found
 
-    def read(self, name: str, version: str | None = None) -> Data | None:
+    def read(self, name: str, version: str | None = None) -> Held | None:
         """Return the data; what is no text is given as JSON text."""
-        found, _ = self._newest(name, version)
-        return None if found is None else texts(found)
+        found, number = self._newest(name, version)
+        return None if found is None else Held(data=texts(found), version=str(number or ""))
 
     def history(self, name: str) -> Sequence[Past]:
         """Return the versions that the engine still has; KV version 1 keeps none."""
         mount = self._mount(name)
         if mount.kv != 2:
-            data = self.read(name)
-            keys = tuple(sorted(data or ()))
-            return [] if data is None else [Past(version="", created="", state="", keys=keys)]
+            held = self.read(name)
+            keys = tuple(sorted(held.data)) if held is not None else ()
+            return [] if held is None else [Past(version="", created="", state="", keys=keys)]
         answer = self._maybe("get", mount, "metadata", name)
         versions = below(answer, "data", "versions")
         listed = versions if isinstance(versions, Mapping) else {}
