@@ -18,6 +18,7 @@ import pyrage
 from injector import whole_file
 from injector.core import errors
 from injector.core.secret import MAX_DOCUMENT_BYTES
+from injector.core.stores.source import Credential, LocalFile
 from injector.local_format import (
     EMPTY,
     LocalFileError,
@@ -133,6 +134,16 @@ def identities(identity: str) -> list[pyrage.x25519.Identity]:
         hint = "age-keygen makes one; its line starts with AGE-SECRET-KEY-1"
         raise LocalFileError(errors.UNAUTHENTICATED, what, hint)
     return keys
+
+
+def check_is_own(identity: Credential) -> None:
+    """Refuse a key of a laptop that others than its owner can read, as ssh does."""
+    if not isinstance(identity, LocalFile):
+        return
+    path = Path(identity.path).expanduser()
+    if path.stat().st_mode & 0o077:
+        what = f"the identity ({path}) can be read by others than its owner"
+        raise LocalFileError(errors.UNAUTHENTICATED, what, f"chmod 600 {path}")
 
 
 def _check_header(data: bytes) -> None:

@@ -38,9 +38,16 @@ async def connect(
     """
     try:
         server = await stack.enter_async_context(await api.connect(chosen.kubeconfig))
-    except (ConfigException, OSError) as error:
-        what = f"no way to reach a cluster: {error}; --kubeconfig names one, --catalog needs none"
-        raise Refused([Problem(code=errors.ARGUMENT, what=what)]) from None
+    except (ConfigException, OSError):
+        # The library's words quote entries of the file, with the tokens in them.
+        why = (
+            "this is no pod that has an API token"
+            if chosen.kubeconfig is None
+            else f"{chosen.kubeconfig} names no cluster and user that can be used"
+        )
+        what = f"no way to reach a cluster: {why}"
+        hint = "--kubeconfig names one, --catalog needs none"
+        raise Refused([Problem(code=errors.ARGUMENT, what=what, hint=hint)]) from None
 
     cluster = Cluster(server, on_fault=metrics.fault)
     parts["cluster"] = cluster.run

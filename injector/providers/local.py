@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from injector import local_file
 from injector.core import errors
@@ -34,6 +33,7 @@ def open_session(store: Store, access: Access) -> LocalSession:
     sealed = _source(spec.file, access, "file")
     identity = _source(spec.identity, access, "identity")
     try:
+        local_file.check_is_own(spec.identity)
         opened = local_file.decrypt(sealed, identity.decode("utf-8", "replace"))
     except LocalFileError as error:
         raise LoginFailed(Failure(code=error.code, what=error.what, hint=error.hint)) from None
@@ -91,8 +91,6 @@ def _source(source: FileSource, access: Access, what: str) -> bytes:
     except OSError as error:
         reason = f"cannot be read: {error.strerror}".lower()
     else:
-        if isinstance(source, LocalFile):
-            _refuse_open_key(Path(source.path).expanduser(), what)
         return data
     code = errors.UNAUTHENTICATED if what == "identity" else errors.DOWN
     if isinstance(source, ImageFile):
@@ -117,10 +115,3 @@ def _look(source: FileSource, namespace: str) -> str:
             return "the chart's image must be one built with the file, readable by everybody"
         case LocalFile():
             return ""
-
-
-def _refuse_open_key(path: Path, what: str) -> None:
-    """On a laptop the key must be its owner's alone, as ssh has it."""
-    if what == "identity" and path.stat().st_mode & 0o077:
-        text = f"the identity ({path}) can be read by others than its owner"
-        raise LoginFailed(Failure(code=errors.UNAUTHENTICATED, what=text, hint=f"chmod 600 {path}"))

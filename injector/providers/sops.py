@@ -7,7 +7,7 @@ import importlib
 import os
 from collections.abc import Mapping, Sequence
 
-from injector import sops_file, sops_format
+from injector import local_file, sops_file, sops_format
 from injector.core import errors, secret
 from injector.core.errors import Code
 from injector.core.plan import Read
@@ -58,6 +58,7 @@ def _key(document: Document, store: Store, spec: Sops, access: Access) -> bytes:
     """Return the key of all values; raises LoginFailed, LocalFileError."""
     if spec.identity is not None:
         identity = _source(spec.identity, access, "identity", errors.UNAUTHENTICATED)
+        local_file.check_is_own(spec.identity)
         return sops_file.age_key(document, identity.decode("utf-8", "replace"))
     kms = importlib.import_module(_KMS)  # loads aiobotocore
     try:

@@ -7,7 +7,8 @@ import pytest
 
 from injector import local_file
 from injector.core import errors
-from tests.providers.file_rigs import LocalInImageRig, LocalRig, SopsInImageRig
+from tests.providers.file_rigs import LocalInImageRig, LocalRig, SopsInImageRig, SopsRig
+from tests.providers.rigs import revealed
 
 
 @pytest.fixture
@@ -95,21 +96,23 @@ def test_a_binary_age_file_opens_as_well_as_an_armoured_one(rig):
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o604, 0o660])
+@pytest.mark.parametrize("rig", [LocalRig, SopsRig], indirect=True)
 def test_on_a_laptop_an_identity_that_others_can_read_is_refused(rig, mode):
     """As ssh has it; in a cluster the kubelet's mode is none of ours."""
+    ((kind, spec),) = rig.document().items()
     key = rig.sources / "secrets/key/identity"
     key.chmod(mode)
-    file = rig.sources / "configmaps/file/store.age"
+    file = rig.sources / "configmaps/file" / spec["file"]["configMapRef"]["key"]
     rig.is_in_cluster = False
-    document = {"local": {"file": {"file": str(file)}, "identity": {"file": str(key)}}}
+    document = {kind: {"file": {"file": str(file)}, "identity": {"file": str(key)}}}
 
     (answer,) = rig.read("shop/db", document=document)
     rig.is_in_cluster = True
     (in_cluster,) = rig.read("shop/db")
 
-    assert in_cluster.reveal() == {"user": "shop"}
+    assert revealed(in_cluster) == {"user": "shop"}
     if mode & 0o077 == 0:
-        assert answer.reveal() == {"user": "shop"}
+        assert revealed(answer) == {"user": "shop"}
         return
     assert (answer.code, answer.what, answer.hint) == (
         errors.UNAUTHENTICATED,
