@@ -58,8 +58,6 @@ def serve(folder: Path) -> None:
 
 def aws(sources: Path) -> dict[str, dict[str, object]]:
     """Start moto behind its gate; every secret is in both of its stores."""
-    import boto3
-
     from tests.providers.aws_gate import Aws
     from tests.providers.aws_rigs import ROLE
     from tests.providers.certificates import Authority
@@ -67,9 +65,7 @@ def aws(sources: Path) -> dict[str, dict[str, object]]:
 
     server = Aws()
     server.web_tokens.add("token")
-    keys = {"aws_access_key_id": "AKIASETUP", "aws_secret_access_key": "setup"}
-    where = {"endpoint_url": server.url, "region_name": REGION, **keys}
-    secrets, parameters = (boto3.client(name, **where) for name in ("secretsmanager", "ssm"))
+    secrets, parameters = server.client("secretsmanager"), server.client("ssm")
     for index in range(SECRETS):
         name = f"app{index}"
         secrets.create_secret(Name=name, SecretString='{"key":"value"}')

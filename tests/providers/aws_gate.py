@@ -11,8 +11,10 @@ import re
 import threading
 from urllib.parse import parse_qs
 
+import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 from moto.moto_api._internal import moto_api_backend
 from moto.server import DomainDispatcherApplication, create_backend_app
@@ -58,6 +60,17 @@ class Aws:
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
         self._thread.start()
+
+    def client(self, service, region="eu-central-1"):
+        """Return boto3's client of a service, for a test to set up what it needs."""
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id="AKIASETUP",
+            aws_secret_access_key="setup",
+            config=Config(retries={"total_max_attempts": 1}, proxies={}),
+        )
 
     def expire_keys(self):
         """Let every key that STS gave expire."""

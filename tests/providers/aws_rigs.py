@@ -3,9 +3,6 @@
 import json
 import uuid
 
-import boto3
-from botocore.config import Config
-
 from tests.providers.aws_gate import Aws
 from tests.providers.certificates import Authority
 from tests.providers.fault_proxy import FaultProxy
@@ -25,14 +22,7 @@ class AwsRig(Rig):
         self.aws.web_tokens.add(CREDENTIAL)
         self.proxy = FaultProxy(self.authority.context(), self.aws.server_address)
         self.source("tokens/store", f"{CREDENTIAL}\n")
-        self.setup = boto3.client(
-            self.service,
-            endpoint_url=self.aws.url,
-            region_name=REGION,
-            aws_access_key_id="AKIASETUP",
-            aws_secret_access_key="setup",
-            config=Config(retries={"total_max_attempts": 1}, proxies={}),
-        )
+        self.setup = self.aws.client(self.service)
 
     def document(self, address=None, **aws):
         address = address or f"https://127.0.0.1:{self.proxy.port}"

@@ -6,8 +6,6 @@ token service are not in the region that is away.
 
 import json
 
-import boto3
-
 from tests.providers.fake_azure import FakeAzure
 from tests.providers.fake_gcp import FakeGcp
 from tests.providers.fake_vault import FakeVault
@@ -69,13 +67,7 @@ class AwsFallback(Fallback):
     def __init__(self, rig):
         super().__init__(rig, rig.aws)
         self.home, self.site = "eu-central-1", WEST
-        self.setup = boto3.client(
-            rig.service,
-            endpoint_url=rig.aws.url,
-            region_name=WEST,
-            aws_access_key_id="AKIASETUP",
-            aws_secret_access_key="setup",
-        )
+        self.setup = rig.aws.client(rig.service, WEST)
 
     def put(self, name, data):
         text = json.dumps(data)

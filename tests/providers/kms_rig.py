@@ -2,11 +2,8 @@
 
 import base64
 
-import boto3
-from botocore.config import Config
-
 from tests.providers import sops_writer
-from tests.providers.aws_rigs import REGION, SecretsManagerRig
+from tests.providers.aws_rigs import SecretsManagerRig
 
 CONTEXT = {"app": "shop"}
 
@@ -16,14 +13,7 @@ class SopsKmsRig(SecretsManagerRig):
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.kms = boto3.client(
-            "kms",
-            endpoint_url=self.aws.url,
-            region_name=REGION,
-            aws_access_key_id="AKIASETUP",
-            aws_secret_access_key="setup",
-            config=Config(proxies={}),
-        )
+        self.kms = self.aws.client("kms")
         self.arn = self.kms.create_key()["KeyMetadata"]["Arn"]
 
     def write(self, *, context=CONTEXT, arn_in_file=None):

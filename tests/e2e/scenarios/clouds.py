@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import boto3
-
 from injector.core import claims
 from tests.e2e.scenarios.system import Tenant, store
 from tests.e2e.testbed.cluster import Object
@@ -101,10 +99,8 @@ class Clouds:
     def put(self, name: str, data: Object) -> None:
         """Write the secret of this name, a JSON object, to every store."""
         text = json.dumps(data)
-        keys = {"aws_access_key_id": "AKIASETUP", "aws_secret_access_key": "setup"}
-        where = {"endpoint_url": self.aws.url, "region_name": REGION, **keys}
-        boto3.client("secretsmanager", **where).create_secret(Name=name, SecretString=text)
-        boto3.client("ssm", **where).put_parameter(Name=name, Value=text, Type="SecureString")
+        self.aws.client("secretsmanager").create_secret(Name=name, SecretString=text)
+        self.aws.client("ssm").put_parameter(Name=name, Value=text, Type="SecureString")
         self.azure.put(name, text)
         self.gcp.put(name, text.encode())
 
