@@ -13,7 +13,7 @@ from injector.core.fields import Fields
 from injector.core.record import Record, replace
 from injector.core.stores import Site, Spec, address, source
 from injector.core.stores.address import Address
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
+from injector.core.stores.source import ConfigMapSource, Credential, LocalFile, Source
 
 STS_AUDIENCE = "sts.amazonaws.com"
 POD_IDENTITY_AUDIENCE = "pods.eks.amazonaws.com"
@@ -34,8 +34,6 @@ _PARAMETER_ARN = re.compile(
     rf"arn:aws[-a-z]*:ssm:(?P<region>{_REGION}):[0-9]{{12}}:parameter(?:/[-A-Za-z0-9_.]+){{1,15}}"
 )
 _NUMBER_OR_LABEL = re.compile(r"[1-9][0-9]{0,9}|[-A-Za-z_.][-A-Za-z0-9_.]{0,99}")
-
-Credential = SecretSource | ConfigMapSource | LocalFile
 
 
 class WebIdentity(Record):
@@ -94,9 +92,7 @@ class Aws(Spec):
             case PodIdentity():
                 return (source.token(store, audience or POD_IDENTITY_AUDIENCE),)
             case Keys(access_key_id=key, secret_access_key=secret, session_token=token):
-                return tuple(
-                    ref for ref in (key, secret, token) if ref and not isinstance(ref, LocalFile)
-                )
+                return source.mounted(*(ref for ref in (key, secret, token) if ref))
             case Ambient():
                 return ()
 

@@ -8,7 +8,7 @@ from injector.core.fields import Fields
 from injector.core.record import Record, replace
 from injector.core.stores import Site, Spec, address, source
 from injector.core.stores.address import Address
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
+from injector.core.stores.source import ConfigMapSource, Credential, Source
 
 PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
 PUBLIC_SUFFIX = "vault.azure.net"
@@ -31,7 +31,7 @@ class ClientSecretLogin(Record):
     """Log in as an application with a secret of its own."""
 
     client_id: str
-    client_secret: SecretSource | ConfigMapSource | LocalFile
+    client_secret: Credential
 
 
 class AzureKeyVault(Spec):
@@ -52,10 +52,9 @@ class AzureKeyVault(Spec):
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
         """Return the token or the credential that the login needs."""
-        proof = self.proof(store, audience)
-        return () if isinstance(proof, LocalFile) else (proof,)
+        return source.mounted(self.proof(store, audience))
 
-    def proof(self, store: str, audience: str | None) -> Source | LocalFile:
+    def proof(self, store: str, audience: str | None) -> Source | Credential:
         """Return where the token or the client secret is."""
         match self.login:
             case FederatedLogin():

@@ -8,7 +8,7 @@ from injector.core.fields import Fields
 from injector.core.record import Record, replace
 from injector.core.stores import Site, Spec, address, source
 from injector.core.stores.address import Address
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
+from injector.core.stores.source import ConfigMapSource, Credential, Source
 
 _PROJECT = r"(?:[a-z0-9][-a-z0-9.]{0,61}:)?[a-z][-a-z0-9]{4,28}[a-z0-9]"
 _LOCATION = r"[a-z]+(?:-[a-z0-9]+)+"
@@ -45,7 +45,7 @@ class FederatedLogin(Record):
 class KeyLogin(Record):
     """Sign as a service account with its key, a JSON file as Google hands it out."""
 
-    key: SecretSource | ConfigMapSource | LocalFile
+    key: Credential
 
 
 class Place(Record):
@@ -72,10 +72,9 @@ class GcpSecretManager(Spec):
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
         """Return the token or the key that the login needs."""
-        proof = self.proof(store, audience)
-        return () if isinstance(proof, LocalFile) else (proof,)
+        return source.mounted(self.proof(store, audience))
 
-    def proof(self, store: str, audience: str | None) -> Source | LocalFile:
+    def proof(self, store: str, audience: str | None) -> Source | Credential:
         """Return where the token or the key is."""
         match self.login:
             case FederatedLogin(token_audience=usual):

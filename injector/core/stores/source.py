@@ -74,7 +74,7 @@ def token(store: str, audience: str) -> TokenSource:
     return TokenSource(audience=audience, path=f"tokens/{store}")
 
 
-def mounted(*sources: FileSource) -> tuple[Source, ...]:
+def mounted(*sources: Source | FileSource) -> tuple[Source, ...]:
     """Return those that must be mounted: the others are where our program is."""
     return tuple(each for each in sources if not isinstance(each, LocalFile | ImageFile))
 

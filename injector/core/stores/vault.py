@@ -9,7 +9,7 @@ from injector.core.fields import Fields
 from injector.core.record import Record, replace
 from injector.core.stores import Site, Spec, address, source
 from injector.core.stores.address import Address, Server
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, Source
+from injector.core.stores.source import Credential, Source
 
 MOUNT = r"[-A-Za-z0-9_]+(?:/[-A-Za-z0-9_]+)*"
 ROLE = r"(?=.{1,128}\Z)(?:[-A-Za-z0-9_.@]|\{namespace\}|\{serviceAccount\})+"
@@ -28,13 +28,13 @@ class AppRoleLogin(Record):
 
     mount: str
     role_id: str
-    secret_id: SecretSource | ConfigMapSource | LocalFile
+    secret_id: Credential
 
 
 class StaticToken(Record):
     """Use a token that somebody else obtained; `is_wrapped` unwraps it once first."""
 
-    token: SecretSource | ConfigMapSource | LocalFile
+    token: Credential
     is_wrapped: bool
 
 
@@ -52,7 +52,7 @@ class Vault(Spec):
             case TokenLogin():
                 return (source.token(store, audience or "vault"),)
             case AppRoleLogin(secret_id=ref) | StaticToken(token=ref):
-                return () if isinstance(ref, LocalFile) else (ref,)
+                return source.mounted(ref)
 
     def sites(self) -> tuple[Site, ...]:
         """Return a site for each server."""

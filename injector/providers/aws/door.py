@@ -10,8 +10,8 @@ from injector.core import errors
 from injector.core.record import Record
 from injector.core.secret import Failure
 from injector.core.stores.address import Address, Server
-from injector.core.stores.aws import Aws, Credential
-from injector.core.stores.source import TokenSource
+from injector.core.stores.aws import Aws
+from injector.core.stores.source import Credential, TokenSource
 from injector.deadline import Deadline
 from injector.http_session import Pool
 from injector.providers import Access

@@ -7,7 +7,13 @@ import re
 from injector.connection import Unanswered
 from injector.core import errors
 from injector.core.secret import Failure, LoginFailed
-from injector.core.stores.source import ConfigMapSource, LocalFile, SecretSource, TokenSource
+from injector.core.stores.source import (
+    ConfigMapSource,
+    Credential,
+    LocalFile,
+    SecretSource,
+    TokenSource,
+)
 from injector.core.stores.vault import AppRoleLogin, StaticToken, TokenLogin, Vault
 from injector.providers import Access
 from injector.providers.vault.answers import below
@@ -59,9 +65,7 @@ def _answer(adapter: JSONAdapter, spec: Vault, *, store: str, access: Access) ->
     return adapter.login(f"/v1/auth/{spec.login.mount}/login", use_token=False, json=document)
 
 
-def _credential(
-    source: TokenSource | SecretSource | ConfigMapSource | LocalFile, access: Access
-) -> str:
+def _credential(source: Credential | TokenSource, access: Access) -> str:
     """Return the text of a credential without the line break around it."""
     try:
         text = access.read_source(source).decode().strip()
@@ -74,13 +78,11 @@ def _credential(
     return text
 
 
-def _unusable(
-    source: TokenSource | SecretSource | ConfigMapSource | LocalFile, why: str
-) -> Failure:
+def _unusable(source: Credential | TokenSource, why: str) -> Failure:
     return Failure(code=errors.UNAUTHENTICATED, what=f"{_place(source)} {why}")
 
 
-def _place(source: TokenSource | SecretSource | ConfigMapSource | LocalFile) -> str:
+def _place(source: Credential | TokenSource) -> str:
     match source:
         case TokenSource(audience=audience):
             return f"the ServiceAccount token for audience {audience}"
