@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import io
 import os
+import re
 import select
 import socket
 import ssl
@@ -35,6 +36,7 @@ class Unanswered(Exception):
 
 
 _ONE_AT_A_TIME = threading.Lock()
+_HASHED = re.compile(r"[0-9a-f].*\.0")
 
 
 @lru_cache(maxsize=16)
@@ -61,7 +63,7 @@ def _is_hashed(folder: str | None) -> bool:
     if folder is None:
         return False
     with os.scandir(folder) as entries:
-        return any(entry.name.endswith(".0") for entry in entries)
+        return any(_HASHED.fullmatch(entry.name) for entry in entries)
 
 
 class Connector:
