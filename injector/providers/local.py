@@ -13,6 +13,7 @@ from injector.core.secret import Failure, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.local import Local
 from injector.core.stores.source import (
+    NOT_IN_IMAGE,
     ConfigMapSource,
     FileSource,
     ImageFile,
@@ -94,7 +95,7 @@ def _source(source: FileSource, access: Access, what: str) -> bytes:
         return data
     code = errors.UNAUTHENTICATED if what == "identity" else errors.DOWN
     if isinstance(source, ImageFile):
-        code = errors.CONTENT  # waiting brings nothing into an image
+        code = errors.CONTENT
     raise LoginFailed(
         Failure(
             code=code,
@@ -112,6 +113,6 @@ def _look(source: FileSource, namespace: str) -> str:
         case ConfigMapSource(name=name):
             return f"kubectl -n {namespace} get configmap {name}, and check its keys"
         case ImageFile():
-            return "the chart's image must be one built with the file, readable by everybody"
+            return NOT_IN_IMAGE
         case LocalFile():
             return ""

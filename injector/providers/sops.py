@@ -16,7 +16,7 @@ from injector.core.secret import Failure, Json, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.address import Server
 from injector.core.stores.sops import Sops
-from injector.core.stores.source import FileSource, ImageFile, place
+from injector.core.stores.source import NOT_IN_IMAGE, FileSource, ImageFile, place
 from injector.deadline import Deadline
 from injector.local_format import LocalFileError
 from injector.providers import Access
@@ -106,9 +106,7 @@ class SopsSession:
                 return Failure(code=errors.MISSING, what=what, hint=hint)
             node = node[key]
             done = f"{done}/{key}".strip("/")
-        if isinstance(node, Mapping):
-            return Secret(node)
-        if isinstance(node, bytes):
+        if isinstance(node, Mapping | bytes):
             return Secret(node)
         is_text = isinstance(node, str)
         return Secret((node if is_text else secret.format_json(node)).encode())  # type: ignore[union-attr]  # is_text says it is a str
@@ -122,6 +120,5 @@ def _source(source: FileSource, access: Access, what: str, code: Code) -> bytes:
         reason = os.strerror(error.errno or 2).lower()
         text = f"the {what} ({place(source)}) cannot be read: {reason}"
         if isinstance(source, ImageFile):
-            hint = "the chart's image must be one built with the file, readable by everybody"
-            raise LoginFailed(Failure(code=errors.CONTENT, what=text, hint=hint)) from None
+            raise LoginFailed(Failure(code=errors.CONTENT, what=text, hint=NOT_IN_IMAGE)) from None
         raise LoginFailed(Failure(code=code, what=text)) from None

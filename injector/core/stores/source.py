@@ -53,6 +53,9 @@ Credential = SecretSource | ConfigMapSource | LocalFile
 FileSource = SecretSource | ConfigMapSource | LocalFile | ImageFile
 """Where an encrypted file may be: in the image, too, where no key may be."""
 
+NOT_IN_IMAGE = "the chart's image must be one built with the file, readable by everybody"
+"""What to do about an `ImageFile` that cannot be read; waiting brings nothing into an image."""
+
 _MOUNTED = r"/(?:dev|proc|run|secret-injector|sys|var/run)"
 _IMAGE_PATH = rf"(?!{_MOUNTED}(?:/|\Z))(?:/(?!\.\.?(?:/|\Z))[-A-Za-z0-9._]+)+"
 
