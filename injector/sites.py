@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from injector import providers
 from injector.core import errors
 from injector.core.plan import Read
 from injector.core.record import replace
-from injector.core.secret import Failure, LoginFailed, Secret
+from injector.core.secret import Failure, LoginFailed, Secret, failed_with
 from injector.core.stores import Store
 from injector.providers import Access, Session
 
@@ -31,8 +32,7 @@ class Sites:
         """Enter nothing yet; `enter` opens a session with a store that has one site."""
         self._access, self._open, self._clock = access, enter, clock
         self._stores = {site.name: replace(store, spec=site.spec) for site in store.sites()}
-        self._names = list(self._stores)
-        self._current = self._home = self._names[0]
+        self._current = self._home = next(iter(self._stores))
         self._sessions: dict[str, Session] = {}
         self.logins = 0
         self.open_s = self.read_s = 0.0
@@ -55,7 +55,7 @@ class Sites:
         for name in self._in_order():
             tried.append(name)
             answers = self._ask(name, left)
-            down = [read for read in left if _is_down(answers[read])]
+            down = [read for read in left if failed_with(answers[read], errors.DOWN)]
             for read in left:
                 if read in down:
                     found.setdefault(read, answers[read])
@@ -78,8 +78,9 @@ class Sites:
             session.close()
 
     def _in_order(self) -> list[str]:
-        at = self._names.index(self._current)
-        return [*self._names[at:], *self._names[:at]]
+        names = list(self._stores)
+        at = names.index(self._current)
+        return [*names[at:], *names[:at]]
 
     def _ask(self, name: str, reads: Sequence[Read]) -> Mapping[Read, Secret | Failure]:
         """Ask one site for all of them, entering it first if we are not in."""
@@ -90,11 +91,7 @@ class Sites:
             except LoginFailed as failed:
                 return dict.fromkeys(reads, failed.failure)
             except ImportError:
-                provider = self._stores[name].provider
-                what = f"provider {provider} is not part of this installation"
-                hint = "install secret-injector[all]"
-                failure = Failure(code=errors.NOT_SUPPORTED, what=what, hint=hint)
-                return dict.fromkeys(reads, failure)
+                return dict.fromkeys(reads, providers.not_installed(self._stores[name]))
             finally:
                 self.logins += 1
                 self.open_s += self._clock() - began_s
@@ -115,10 +112,6 @@ class Sites:
             return answer
         where = f"in {name} ({self._home} is unavailable)"
         return replace(answer, identity=f"{answer.identity} {where}".lstrip())
-
-
-def _is_down(answer: Secret | Failure) -> bool:
-    return isinstance(answer, Failure) and answer.code is errors.DOWN
 
 
 def _all_down(answer: Secret | Failure, others: str) -> Secret | Failure:

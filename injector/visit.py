@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from injector.core import errors
 from injector.core.plan import Read
 from injector.core.record import Record, replace
-from injector.core.secret import Failure, Secret
+from injector.core.secret import Failure, Secret, failed_with
 from injector.core.stores import Retry, Store
 from injector.providers import Access
 from injector.sites import Open, Sites
@@ -109,7 +109,7 @@ class Visit:
             self._tries += 1
             answers = self._sites.read(pending)
             passing = [read for read in pending if _is_passing(answers[read])]
-            expired = [read for read in pending if _is(answers[read], errors.EXPIRED)]
+            expired = [read for read in pending if failed_with(answers[read], errors.EXPIRED)]
             if expired and not is_renewed:
                 is_renewed = True
                 attempt -= 1
@@ -155,10 +155,6 @@ def backoff_s(retry: Retry, attempt: int, chance: float) -> float:
     `chance` is from 0 to 1. Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
     """
     return min(retry.cap_s, retry.base_s * 2.0 ** (attempt - 1)) * chance
-
-
-def _is(answer: Secret | Failure, code: errors.Code) -> bool:
-    return isinstance(answer, Failure) and answer.code is code
 
 
 def _is_passing(answer: Secret | Failure) -> bool:

@@ -11,7 +11,7 @@ from injector.commands import doctor_steps, stores_here
 from injector.commands.calling import call, tell
 from injector.commands.doctor_steps import Step
 from injector.core import errors
-from injector.core.errors import FetchFailed, Problem
+from injector.core.errors import FetchFailed
 
 EXAMPLES = """\b
 Examples:
@@ -47,17 +47,7 @@ def _command(store: str, path: str | None, stores_file: str | None, output: str)
             for s in steps
         ]
         click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
-    problems = [
-        Problem(
-            code=failure.code,
-            what=failure.what,
-            source=f"store {store}",
-            identity=failure.identity,
-            hint=failure.hint,
-        )
-        for step in steps
-        if (failure := step.failure) is not None
-    ]
+    problems = [s.failure.problem(f"store {store}") for s in steps if s.failure is not None]
     if problems:
         raise FetchFailed(problems)
     if path is None:

@@ -126,9 +126,7 @@ def _log_in(store: Store, access: Access) -> Session:
     except LoginFailed as failed:
         raise _Failed(failed.failure) from None
     except ImportError:
-        what = f"provider {store.provider} is not part of this installation"
-        failure = Failure(code=errors.NOT_SUPPORTED, what=what, hint="install secret-injector[all]")
-        raise _Failed(failure) from None
+        raise _Failed(providers.not_installed(store)) from None
 
 
 def _read(store: Store, session: Session, path: str, deadline: Deadline) -> str:

@@ -16,6 +16,7 @@ from injector.core import errors, generate, reference, secret_object
 from injector.core.errors import Problem, Refused
 from injector.core.fields import Fields
 from injector.core.record import Record, hidden
+from injector.core.secret import text_or_bytes
 from injector.writers import Data, Writer
 
 
@@ -166,11 +167,7 @@ def _inline(keys: Fields, key: str, folder: Path) -> Inline:
 
 def _content(fields: Fields, path: Path) -> str | bytes:
     try:
-        data = path.expanduser().read_bytes()
+        return text_or_bytes(path.expanduser().read_bytes())
     except OSError as error:
         fields.problem("file", f"{path}: {os.strerror(error.errno or 0).lower()}")
         return ""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data

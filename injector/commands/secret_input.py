@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from injector.commands.calling import is_interactive, refused, tell
-from injector.core.secret import MAX_BYTES
+from injector.core.secret import MAX_BYTES, text_or_bytes
 
 _HISTORY = "--data shows the value in the shell's history and, while we run, in the process list"
 
@@ -32,7 +32,7 @@ def values(items: Sequence[str], data: Sequence[str]) -> dict[str, str | bytes]:
         if not sign:
             found[key] = _asked(key)
         elif rest.startswith("@"):
-            found[key] = _text_or_bytes(_read(rest[1:]))
+            found[key] = text_or_bytes(_read(rest[1:]))
         else:
             hint = "KEY=@FILE, KEY (asks, or reads standard input), or --data KEY=VALUE"
             raise refused(f'"{key}=..." has its value in the arguments', hint=hint)
@@ -60,7 +60,7 @@ def _asked(key: str) -> str | bytes:
         text: str = click.prompt(f"{key}", hide_input=True, confirmation_prompt=True, err=True)
         return text
     data = _read("-")
-    return _text_or_bytes(data.removesuffix(b"\n").removesuffix(b"\r"))
+    return text_or_bytes(data.removesuffix(b"\n").removesuffix(b"\r"))
 
 
 def _read(name: str) -> bytes:
@@ -71,10 +71,3 @@ def _read(name: str) -> bytes:
     if len(data) > MAX_BYTES:
         raise refused("the value is larger than 1 MiB", source=name)
     return data
-
-
-def _text_or_bytes(data: bytes) -> str | bytes:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from injector.core import errors
-from injector.core.errors import Code
+from injector.core.errors import Code, Problem
 from injector.core.record import Record
 
 MAX_BYTES = 1024 * 1024
@@ -102,6 +102,21 @@ class Failure(Record):
         """Say whether the same read may succeed later without anybody's doing."""
         return self.code in (errors.DOWN, errors.THROTTLED, errors.TLS)
 
+    def problem(self, source: str) -> Problem:
+        """Return what is reported of it; `source` is where it comes from, such as `store shop`."""
+        return Problem(
+            code=self.code,
+            what=self.what,
+            source=source,
+            hint=self.hint,
+            identity=self.identity,
+        )
+
+
+def failed_with(answer: Secret | Failure, code: Code) -> bool:
+    """Say whether an answer is a failure with this code."""
+    return isinstance(answer, Failure) and answer.code is code
+
 
 class LoginFailed(Exception):
     """A session could not be opened; `failure` says why. Raised by providers only."""
@@ -110,6 +125,14 @@ class LoginFailed(Exception):
         """Keep the failure."""
         self.failure = failure
         super().__init__(failure.what)
+
+
+def text_or_bytes(data: bytes) -> str | bytes:
+    """Return the text where it is UTF-8, else the bytes."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 class NotJson(ValueError):

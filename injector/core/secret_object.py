@@ -14,7 +14,7 @@ from typing import Any
 
 from injector.core import errors
 from injector.core.errors import Problem
-from injector.core.secret import MAX_BYTES
+from injector.core.secret import MAX_BYTES, text_or_bytes
 from injector.core.stores.source import DATA_KEY
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
@@ -72,7 +72,7 @@ def data_of(raw: Mapping[str, Any]) -> dict[str, str | bytes]:
             value = base64.b64decode(text, validate=True)
         except (TypeError, binascii.Error):
             raise Unreadable(f"its key {key} is not in base64") from None
-        found[key] = _text_or_bytes(value)
+        found[key] = text_or_bytes(value)
     return found
 
 
@@ -133,10 +133,3 @@ def _metadata(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _bytes(value: str | bytes) -> bytes:
     return value.encode() if isinstance(value, str) else value
-
-
-def _text_or_bytes(value: bytes) -> str | bytes:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value

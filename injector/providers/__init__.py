@@ -15,17 +15,19 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from injector.core import errors
 from injector.core.plan import Read
 from injector.core.record import Record
 from injector.core.secret import Failure, Secret
 from injector.core.stores import Store
-from injector.core.stores.address import Server
 from injector.core.stores.source import ImageFile, LocalFile, Source
 from injector.deadline import Deadline
 
 TYPE_CHECKING = False  # `typing` takes 2 ms to load, and a protocol is for type checkers alone
 if TYPE_CHECKING:
     from typing import Protocol
+
+    from injector.core.stores.address import Server
 else:
     Protocol = object
 
@@ -45,9 +47,7 @@ class Access(Record):
 
     def read_source(self, source: Source | LocalFile | ImageFile) -> bytes:
         """Return the bytes of a token, key or file; raises OSError when it is not there."""
-        if isinstance(source, ImageFile):
-            return Path(source.path).read_bytes()
-        if isinstance(source, LocalFile):
+        if isinstance(source, LocalFile | ImageFile):
             return Path(source.path).expanduser().read_bytes()
         if self.sources_dir is None:
             raise FileNotFoundError(source.path)
@@ -94,11 +94,17 @@ _MODULES = {
 def open_session(store: Store, access: Access) -> Session:
     """Return an open session; the provider's module is imported here and not before.
 
-    Raises `secret.LoginFailed`.
+    Raises `secret.LoginFailed`; ImportError, which `not_installed` explains.
     """
     module = importlib.import_module(_MODULES[store.provider])
     session: Session = module.open_session(store, access)
     return session
+
+
+def not_installed(store: Store) -> Failure:
+    """Return the failure of a store whose provider's module, or library, cannot be imported."""
+    what = f"provider {store.provider} is not part of this installation"
+    return Failure(code=errors.NOT_SUPPORTED, what=what, hint="install secret-injector[all]")
 
 
 def servers(store: Store) -> tuple[Server, ...]:

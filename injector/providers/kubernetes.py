@@ -54,8 +54,7 @@ class KubernetesSession:
             for path in sorted(folder.iterdir()) if folder is not None else ():
                 if path.name.startswith(".."):
                     continue
-                data = path.read_bytes()
-                found[path.name] = _text_or_bytes(data)
+                found[path.name] = secret.text_or_bytes(path.read_bytes())
         except OSError as error:
             return Failure(code=errors.DOWN, what=f"the mounted Secret: {error.strerror}".lower())
         if not found:
@@ -63,10 +62,3 @@ class KubernetesSession:
             hint = f"kubectl -n {self._namespace} get secret {name}, and check its keys"
             return Failure(code=errors.MISSING, what=what, hint=hint)
         return Secret(found)
-
-
-def _text_or_bytes(data: bytes) -> str | bytes:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data

@@ -129,14 +129,7 @@ def open_writer(store: Store, access: Access) -> Writer:
 
 def refused(failure: Failure, source: str) -> FetchFailed:
     """Return the error for what a store would not do."""
-    problem = Problem(
-        code=failure.code,
-        what=failure.what,
-        source=source,
-        hint=failure.hint,
-        identity=failure.identity,
-    )
-    return FetchFailed([problem])
+    return FetchFailed([failure.problem(source)])
 
 
 def texts(fields: Fields) -> dict[str, str | bytes]:

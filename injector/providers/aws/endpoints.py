@@ -6,6 +6,7 @@ import re
 
 from botocore.endpoint_provider import EndpointProvider
 
+from injector import rest
 from injector.core.stores.address import Address, Server
 from injector.core.stores.aws import Aws, WebIdentity
 from injector.providers.aws.client import STS, OwnLoader
@@ -18,7 +19,7 @@ def of(spec: Aws, service: str) -> tuple[Server, ...]:
     asks_sts = isinstance(spec.login, WebIdentity) or spec.role_arn is not None
     found = [spec.place.sts_endpoint or _public(spec, STS)] if asks_sts else []
     found.append(spec.place.endpoint or _public(spec, service))
-    return tuple(Server(address=at, ca_bundle=spec.ca_bundle) for at in dict.fromkeys(found))
+    return rest.servers(spec.ca_bundle, *found)
 
 
 def _public(spec: Aws, service: str) -> Address:
