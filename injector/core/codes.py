@@ -130,6 +130,12 @@ POLICY = code(
     "a policy does not allow this",
     "ask the owners of the policy named, or change what it names",
 )
+WORK = code(
+    "SI-122",
+    USAGE,
+    "the work to decide about this exceeds the budget",
+    "split the object, or import and refer to less",
+)
 # 2xx: how a program of ours was called.
 ARGUMENT = code(
     "SI-201",
