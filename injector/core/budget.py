@@ -17,29 +17,51 @@ from contextvars import ContextVar
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 
-_LEFT: ContextVar[list[int] | None] = ContextVar("steps left", default=None)
-
 
 class OverBudget(Refused):
     """The work exceeds its budget: the input is refused, and would be refused again."""
 
 
+class Meter:
+    """What is left of a limit. Once it is exceeded it stays exceeded, whoever caught the error."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, steps: int) -> None:
+        """Allow so many steps."""
+        self.left = steps
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Say whether more was spent than allowed: what was worked out since is not to be used."""
+        return self.left < 0
+
+
+_METER: ContextVar[Meter | None] = ContextVar("steps left", default=None)
+
+
 @contextmanager
-def limited(steps: int) -> Iterator[None]:
+def limited(steps: int) -> Iterator[Meter]:
     """Allow this many steps inside; a limit inside a limit counts on its own."""
-    token = _LEFT.set([steps])
+    meter = Meter(steps)
+    token = _METER.set(meter)
     try:
-        yield
+        yield meter
     finally:
-        _LEFT.reset(token)
+        _METER.reset(token)
 
 
 def spend(steps: int = 1) -> None:
     """Count steps; raises OverBudget when the limit that is set around the call is exceeded."""
-    left = _LEFT.get()
-    if left is None:
+    meter = _METER.get()
+    if meter is None:
         return
-    left[0] -= steps
-    if left[0] < 0:
-        what = "the work that this input takes exceeds the budget"
-        raise OverBudget([Problem(code=errors.WORK, what=what)])
+    meter.left -= steps
+    if meter.left < 0:
+        raise over()
+
+
+def over() -> OverBudget:
+    """Return the error of a limit that was exceeded."""
+    what = "the work that this input takes exceeds the budget"
+    return OverBudget([Problem(code=errors.WORK, what=what)])

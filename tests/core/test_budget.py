@@ -29,3 +29,14 @@ def test_a_limit_inside_a_limit_counts_on_its_own():
         with budget.limited(5):
             budget.spend(5)
         budget.spend()
+
+
+def test_a_limit_stays_exceeded_whoever_caught_the_error():
+    """A loop that takes every refusal for one more problem does not go on for ever."""
+    with budget.limited(2) as meter:
+        budget.spend(2)
+        assert not meter.is_exceeded
+        for _ in range(2):
+            with pytest.raises(OverBudget):
+                budget.spend()
+        assert meter.is_exceeded
