@@ -17,7 +17,6 @@ FOREIGN = {
 }
 """Registries are the choice of whoever installs, by pip's own configuration."""
 
-MAX_LINES = 250
 """A longer module is about two things: split it."""
 
 
@@ -65,15 +64,3 @@ def test_committed_files_name_no_registry_and_no_machine():
         found += [f"{path.relative_to(ROOT)}: {problem}" for problem in foreign_matter(text)]
 
     assert found == []
-
-
-def test_modules_fit_in_250_lines():
-    """No module of the two packages is longer than 250 lines."""
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for package in ("injector", "webhook")
-        for path in (ROOT / package).rglob("*.py")
-    }
-
-    assert "injector/__init__.py" in lengths
-    assert {name: count for name, count in lengths.items() if count > MAX_LINES} == {}
