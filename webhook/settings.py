@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
-from webhook.core.patch import Injection
+from webhook.core.our_container import Injection
 
 ENV_PREFIX = "SECRET_INJECTOR_"
 

@@ -134,3 +134,9 @@ LAUNCH_SIZE = code(
 LAUNCH_USAGE = code(
     "SI-614", USAGE, "the launcher was called wrongly", "launcher ENVFILE -- COMMAND [ARG...]"
 )
+LAUNCH_VARIABLE = code(
+    "SI-615",
+    USAGE,
+    "a variable is not passed to the fetcher",
+    "its value is not of the form that the fetcher accepts; see who writes it into our container",
+)

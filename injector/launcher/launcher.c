@@ -2,6 +2,7 @@
  *
  *     launcher ENVFILE -- COMMAND [ARG...]
  *     launcher --version
+ *     launcher fetch                       in our own container: fetcher.c
  *
  * In:   ENVFILE, in the format that envfile.c describes; the inherited environment; COMMAND with its arguments.
  * Out:  COMMAND in the same process, so with the same PID, signals and exit status. Its environment is the inherited
@@ -16,7 +17,9 @@
  *   - No heap, no /proc, no /dev, no writable directory, no thread, no signal handler: it runs as PID 1 of an empty
  *     image on a read-only root, and whatever the command inherits (descriptors, umask, directory, limits, signal
  *     dispositions and mask) is as the runtime set it.
- *   - Few system calls: open, fcntl (FD_CLOEXEC), fstat, read, close, mmap and execve; after a failure write and
+ *   - Nobody of the same user may read this process while it holds the values: it is not dumpable (prctl(2)), which
+ *     execve resets for the command.
+ *   - Few system calls: prctl, open, fcntl (FD_CLOEXEC), fstat, read, close, mmap and execve; after a failure write and
  *     exit_group; before main the C library's arch_prctl and set_tid_address. All are in the runtimes' default
  *     seccomp profiles. The tests hold it to this list.
  *
@@ -27,6 +30,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #ifndef LAUNCHER_VERSION
@@ -69,6 +73,9 @@ int main(int argc, char *argv[])
 {
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return print_version();
+    prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L); /* where a seccomp profile refuses it, the values are as safe as before */
+    if (argc == 2 && strcmp(argv[1], "fetch") == 0)
+        become_fetcher(environ);
     if (argc < 4 || strcmp(argv[2], "--") != 0)
         fail_usage();
 

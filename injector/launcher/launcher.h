@@ -37,6 +37,9 @@ struct env_file {
 /* report.c: print the failure on stderr, in two lines and one write, and exit with its status. */
 _Noreturn void fail(const struct failure *failure);
 
+/* report.c: print the failure like `fail`, and go on. */
+void tell(const struct failure *failure);
+
 /* scratch.c: return `size` zero bytes outside the heap, or NULL with errno set. They are never given back: execve
  * and exit do that. */
 void *scratch(size_t size);
@@ -55,5 +58,8 @@ const char *value_of(const char *name, char *const environment[]);
 
 /* command.c: become the command argv[0], or fail with SI-612 or SI-613. */
 _Noreturn void become(char *const argv[], char *const environment[]);
+
+/* fetcher.c: become our image's fetcher with those of the inherited variables that it may see. */
+_Noreturn void become_fetcher(char *const inherited[]);
 
 #endif

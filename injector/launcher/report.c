@@ -48,7 +48,7 @@ static void add_quoted(struct message *message, const char *subject)
     add(message, strnlen(subject, SUBJECT_BYTES + 1) > SUBJECT_BYTES ? "\"..." : "\"");
 }
 
-_Noreturn void fail(const struct failure *failure)
+void tell(const struct failure *failure)
 {
     struct message message = {.used = 0};
 
@@ -67,5 +67,10 @@ _Noreturn void fail(const struct failure *failure)
     if (write(STDERR_FILENO, message.text, message.used) < 0) {
         /* stderr is closed or full; the exit status is all that is left to tell */
     }
+}
+
+_Noreturn void fail(const struct failure *failure)
+{
+    tell(failure);
     _exit(failure->status);
 }

@@ -16,7 +16,7 @@ from time import process_time
 from tests.bench.figure import Figure
 from webhook.core.catalog import Catalog
 from webhook.core.decide import decide
-from webhook.core.patch import Injection
+from webhook.core.our_container import Injection
 from webhook.core.review import Kind, Request
 
 SERVICES = 10_000

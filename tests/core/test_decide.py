@@ -142,6 +142,18 @@ def _environment(pod):
         container.setdefault("volumeMounts", []).insert(0, {"name": "z", "mountPath": "/zone"})
 
 
+def _agent(pod):
+    """A tracing agent that loads itself everywhere, a cloud's identity, and a set of variables."""
+    for container in _every(pod):
+        container["env"] = [
+            *container.get("env", []),
+            {"name": "LD_PRELOAD", "value": "/agent.so"},
+            {"name": "PYTHONPATH", "value": "/agent"},
+            {"name": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "value": "http://169.254.170.23/v1"},
+        ]
+        container["envFrom"] = [{"configMapRef": {"name": "proxy-settings"}}]
+
+
 def _mirror(pod):
     """A registry mirror in front of every image: digests stay."""
     for container in _every(pod):
@@ -156,8 +168,8 @@ def _groups(pod):
 
 @given(
     strategies.pods(),
-    st.permutations([_defaulted, _mesh, _environment, _mirror, _groups]),
-    st.integers(1, 5),
+    st.permutations([_defaulted, _mesh, _environment, _agent, _mirror, _groups]),
+    st.integers(1, 6),
 )
 def test_a_second_decision_after_others_added_their_parts_changes_nothing(pod, others, count):
     """Other webhooks and defaults add containers, volumes, variables, mounts and fields."""
@@ -183,11 +195,14 @@ def _cut_plan(pod):
 
 
 FORGERIES = {
-    "a loader variable": lambda pod: _ours(pod)["env"].append(
-        {"name": "LD_PRELOAD", "value": "/evil.so"}
+    "a mount over our code": lambda pod: _ours(pod)["volumeMounts"].append(
+        {"name": "evil", "mountPath": "/app/"}
     ),
-    "a setting of ours": lambda pod: _ours(pod)["env"].append(
-        {"name": "SECRET_INJECTOR_SOURCES_DIR", "value": "/evil"}
+    "a mount above our tokens": lambda pod: _ours(pod)["volumeMounts"].append(
+        {"name": "evil", "mountPath": "/var/run"}
+    ),
+    "a mount among the certificates": lambda pod: _ours(pod)["volumeMounts"].append(
+        {"name": "evil", "mountPath": "//etc/./ssl/certs"}
     ),
     "a sidecar": lambda pod: _ours(pod).update(restartPolicy="Always"),
     "image": lambda pod: _ours(pod).update(image="evil"),

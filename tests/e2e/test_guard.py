@@ -37,6 +37,7 @@ def ours(*, security=(), **changes):
     container = {
         "name": "secret-injector",
         "image": IMAGE,
+        "command": ["/usr/lib/secret-injector/launcher"],
         "args": ["fetch"],
         "securityContext": context | dict(security),
         "volumeMounts": [{"name": "secret-injector", "mountPath": "/secret-injector/volume"}],

@@ -20,7 +20,7 @@ import yaml
 from injector.core import plan_codec
 from webhook.core import decide, jsonpatch, review
 from webhook.core.catalog import Catalog
-from webhook.core.patch import PLAN_VARIABLE
+from webhook.core.our_container import PLAN_VARIABLE
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/pod.yaml"))
 OUTPUTS = ("patch.json", "plan.json", "warnings.txt", "denied.txt", "skipped.txt")

@@ -13,7 +13,7 @@ from tests.launcher.conftest import ROOT, call
 START = {"arch_prctl", "set_tid_address"}
 """What the C library does before main."""
 
-WORK = {"execve", "open", "openat", "fcntl", "fstat", "mmap", "read", "close"}
+WORK = {"prctl", "execve", "open", "openat", "fcntl", "fstat", "mmap", "read", "close"}
 """What it takes to set variables; open is openat on some machines."""
 
 FAILURE = {"write", "exit_group"}
@@ -96,7 +96,11 @@ def test_start_makes_few_system_calls(start, strace, launcher, env_file, tmp_pat
     assert "O_CLOEXEC" in opened[0]
     assert [line for line in lines if line.startswith("close")] == ["close(3)".ljust(40) + "= 0"]
     assert all("MAP_PRIVATE|MAP_ANONYMOUS" in line for line in lines if line.startswith("mmap"))
-    assert len(lines) <= 13
+    assert len(lines) <= 14
+    assert lines[0].startswith(("arch_prctl", "set_tid_address", "prctl(PR_SET_DUMPABLE"))
+    (hidden,) = (line for line in lines if line.startswith("prctl("))
+    assert hidden == "prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE) = 0"
+    assert lines.index(hidden) < lines.index(opened[0])
 
 
 @pytest.mark.parametrize(

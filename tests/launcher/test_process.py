@@ -92,7 +92,7 @@ def test_everything_inherited_is_passed_on(start, launcher, planned, tmp_path):
     show = """
         cd -P . && pwd && umask && nice
         cat /proc/self/limits
-        grep -E '^(Umask|Uid|Gid|Groups|Seccomp|NoNewPrivs|Cap.*|Sig.*|Shd.*):' /proc/self/status
+        grep -E '^(Umask|[UG]id|Groups|Seccomp|NoNewPrivs|Cap.*|Sig[^Q].*|Shd.*):' /proc/self/status
         echo /proc/self/fd/*
         cat <&7
     """

@@ -17,7 +17,7 @@ from tests.asking import service
 from webhook.core import annotations, decide, resources
 from webhook.core.annotation_table import ANNOTATIONS
 from webhook.core.catalog import Catalog
-from webhook.core.patch import PLAN_VARIABLE
+from webhook.core.our_container import PLAN_VARIABLE
 
 VAULT = asking.vault()
 
@@ -302,8 +302,8 @@ def test_t4_our_container_meets_the_restricted_pod_security_standard():
     )
 
     assert ours["image"] == asking.INJECTION.image
+    assert ours["command"] == ["/usr/lib/secret-injector/launcher"]
     assert ours["args"] == ["fetch"]
-    assert "command" not in ours
     assert ours["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},

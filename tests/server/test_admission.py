@@ -11,7 +11,7 @@ from tests.bench import review
 from webhook import connections, logs
 from webhook.core.catalog import Catalog
 from webhook.core.decide import decide
-from webhook.core.patch import Injection
+from webhook.core.our_container import Injection
 from webhook.core.review import Outcome
 from webhook.metrics import MAX_REASONS, Metrics
 from webhook.server import Admission

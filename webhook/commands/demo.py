@@ -30,7 +30,7 @@ from webhook.commands import mutate, rehearsal
 from webhook.commands.rehearsal import Pod, Webhook
 from webhook.commands.story import Story
 from webhook.core import jsonpatch
-from webhook.core.patch import PLAN_VARIABLE
+from webhook.core.our_container import PLAN_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "01-hello"

@@ -17,7 +17,7 @@ from webhook.commands.documents import Document
 from webhook.core import again, manifests
 from webhook.core.catalog import Catalog
 from webhook.core.manifests import PodTemplate
-from webhook.core.patch import Injection
+from webhook.core.our_container import Injection
 
 KINDS = ("ClusterSecretStore", "ServiceSecrets", "EnvironmentSecrets", "ClusterInjectionPolicy")
 INJECTION = Injection(image="secret-injector")

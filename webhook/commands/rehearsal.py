@@ -26,7 +26,8 @@ from injector.core import errors
 from injector.core.errors import InjectorError, Problem
 from webhook import certificates
 from webhook.core.annotations import FILES_PATH
-from webhook.core.patch import LAUNCH_PATH, PLAN_VARIABLE
+from webhook.core.our_container import PLAN_VARIABLE
+from webhook.core.patch import LAUNCH_PATH
 
 PATIENCE_S = 15.0
 COMMAND = (sys.executable, "-m", "injector")

@@ -15,10 +15,10 @@ from typing import Any
 from injector.core import plan_codec
 from injector.core.errors import Refused
 from injector.core.plan import Plan
-from webhook.core import patch, steering
+from webhook.core import our_container, patch
 from webhook.core import pod as pods
 
-_NOT_FOR_OURS = ("command", "envFrom", "lifecycle", "restartPolicy", "workingDir")
+_NOT_FOR_OURS = ("lifecycle", "restartPolicy", "volumeDevices", "workingDir")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +100,15 @@ def _covers_entry(there: Sequence[Any], wanted: Mapping[str, Any]) -> bool:
 
 
 def _is_meddled(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Say whether our container was given something that changes what it does."""
-    names = {entry.get("name") for entry in wanted["env"]}
-    added = [str(entry.get("name")) for entry in there["env"] if entry.get("name") not in names]
+    """Say whether our container was given something that changes what it does.
+
+    Variables do not: the launcher passes on those that it knows (see `patch`).
+    """
+    made = [mount["mountPath"] for mount in wanted["volumeMounts"]]
     return any(there.get(field) for field in _NOT_FOR_OURS) or any(
-        steering.STEERING.fullmatch(name) or name.startswith("SECRET_INJECTOR_") for name in added
+        our_container.is_over_ours(str(mount.get("mountPath")))
+        for mount in there["volumeMounts"]
+        if mount.get("mountPath") not in made
     )
 
 
@@ -131,7 +135,9 @@ def _plan(pod: Mapping[str, Any]) -> Plan | None:
     ours = [c for c in pods.containers(pod) if c.name == pods.NAME]
     if len(ours) != 1 or not ours[0].is_init:
         return None
-    text = next((e.get("value") for e in ours[0].env if e.get("name") == patch.PLAN_VARIABLE), None)
+    text = next(
+        (e.get("value") for e in ours[0].env if e.get("name") == our_container.PLAN_VARIABLE), None
+    )
     try:
         return plan_codec.decode(str(text)) if text else None
     except Refused:
@@ -171,4 +177,4 @@ def _exec_owners(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _is_file_key(entry: Mapping[str, Any]) -> bool:
     ref = (entry.get("valueFrom") or {}).get("fileKeyRef") or {}
-    return ref.get("volumeName") == patch.ENV_VOLUME
+    return ref.get("volumeName") == our_container.ENV_VOLUME

@@ -22,7 +22,7 @@ from webhook.core import again, asking, jsonpatch, patch, planning, review
 from webhook.core import pod as pods
 from webhook.core.annotations import Wish, ours
 from webhook.core.catalog import Catalog
-from webhook.core.patch import Injection
+from webhook.core.our_container import Injection
 from webhook.core.planning import Judged, Made
 from webhook.core.review import Outcome, Request, warning
 

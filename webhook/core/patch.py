@@ -4,55 +4,41 @@ Pieces are made from the plan and the pod as it was before us, and put in by the
 operations: entries are appended or inserted, single ones replaced, no list is rewritten.
 
     volumes           secret-injector and secret-injector-env (tmpfs), secret-injector-sources
-    init container    secret-injector: `fetch` with the plan in its env
+    init container    secret-injector: `launcher fetch` with the plan in its env
     app containers    read-only mounts of their own folders; a wrapped command, or fileKeyRefs
     pod               one supplemental group, where containers run as different users
+
+How our container is made, and what may be added to it: `our_container`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from injector.core.plan import NATIVE, ContainerPlan, Plan, PlanValue
 from injector.core.stores.source import Source
 from webhook.core import asking, jsonpatch
 from webhook.core import pod as pods
+from webhook.core.our_container import (
+    ENV_VOLUME,
+    GROUP,
+    SECRET_VOLUME,
+    SOURCES_VOLUME,
+    Injection,
+    init_container,
+)
 from webhook.core.pod import NAME, Container
 from webhook.core.review import Operation
 from webhook.core.source_volumes import projected, sources, whole_secrets
 
-ENV_VOLUME = f"{NAME}-env"
-SOURCES_VOLUME = f"{NAME}-sources"
-SECRET_VOLUME = f"{NAME}-secret-"
-PLAN_VARIABLE = "SECRET_INJECTOR_PLAN"
-VOLUME_PATH = "/secret-injector/volume"
-ENV_PATH = "/secret-injector/env"
-# A container that has nothing at this path is given the API token; ours needs none.
-SOURCES_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
-SECRETS_PATH = "/secret-injector/secrets"
 LAUNCH_PATH = "/run/secret-injector"
 LAUNCHER = [f"{LAUNCH_PATH}/launcher", f"{LAUNCH_PATH}/env", "--"]
-GROUP = 65532
 
 _MIB = 1024 * 1024
 _FILE_BYTES, _ENV_BYTES, _LAUNCHER_BYTES = _MIB, 128 * 1024, 256 * 1024
 _MAX_VOLUME = 64 * _MIB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Injection:
-    """What the platform team decided about the containers that are added."""
-
-    image: str
-    pull_policy: str = "IfNotPresent"
-    cpu_request: str = "10m"
-    memory_request: str = "32Mi"
-    memory_limit: str = "128Mi"
-    log_level: str = "info"
-    deadline_s: float = 120.0
 
 
 def operations(
@@ -159,50 +145,6 @@ def volumes(plan: Plan, needed: Sequence[Source]) -> list[dict[str, Any]]:
         secret = {"secretName": name, "defaultMode": 0o444, "optional": True}
         found.append({"name": f"{SECRET_VOLUME}{index}", "secret": secret})
     return found
-
-
-def init_container(
-    plan: Plan, encoded: str, needed: Sequence[Source], injection: Injection, *, user: int
-) -> dict[str, Any]:
-    """Return our init container: PSA restricted, no token but the stores' own, the plan as env."""
-    found = [
-        {"name": NAME, "mountPath": VOLUME_PATH},
-        {"name": SOURCES_VOLUME, "mountPath": SOURCES_PATH, "readOnly": True},
-    ]
-    if any(part.env and part.env_mode == NATIVE for part in plan.containers):
-        found.append({"name": ENV_VOLUME, "mountPath": ENV_PATH})
-    for index, name in enumerate(whole_secrets(needed)):
-        path = f"{SECRETS_PATH}/{name}"
-        found.append({"name": f"{SECRET_VOLUME}{index}", "mountPath": path, "readOnly": True})
-    return {
-        "name": NAME,
-        "image": injection.image,
-        "imagePullPolicy": injection.pull_policy,
-        "args": ["fetch"],
-        "env": [
-            {"name": PLAN_VARIABLE, "value": encoded},
-            {"name": "SECRET_INJECTOR_LOG_LEVEL", "value": injection.log_level},
-            {
-                "name": "POD_NAME",
-                "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
-            },
-        ],
-        "resources": {
-            "requests": {"cpu": injection.cpu_request, "memory": injection.memory_request},
-            "limits": {"memory": injection.memory_limit},
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "runAsUser": user,
-            "runAsGroup": GROUP,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": found,
-    }
 
 
 def group_operations(pod: Mapping[str, Any]) -> list[Operation]:

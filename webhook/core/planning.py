@@ -13,7 +13,7 @@ from webhook.core import asking, patch, policy
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish, parse
 from webhook.core.catalog import Catalog
-from webhook.core.patch import Injection
+from webhook.core.our_container import GROUP, Injection
 from webhook.core.policy_model import Policy
 from webhook.core.resolve import Asked, Resolution, resolve
 
@@ -142,7 +142,7 @@ def _made(
 ) -> Made | None:
     names = {part.name for part in parts}
     targets = tuple(c for c in concerned if c.name in names)
-    group = None if patch.sole_user(pod, targets) else patch.GROUP
+    group = None if patch.sole_user(pod, targets) else GROUP
     unreadable = _unreadable(parts, group)
     if unreadable:
         problems += unreadable
