@@ -21,16 +21,17 @@ from injector.core.secret import Failure, Secret
 from injector.deadline import Deadline
 from injector.providers import Access
 from injector.sites import Open
-from injector.visit import REAL, Chance, StoreFacts, Visit
+from injector.visit import REAL, Chance, ReadFacts, StoreFacts, Visit
 
 MAX_THREADS = 16
 
 
 class Fetched(Record):
-    """An answer for every read of the plan, and what each store took."""
+    """An answer for every read of the plan, what each store took, and an account of each read."""
 
     answers: Mapping[Read, Secret | Failure]
     stores: tuple[StoreFacts, ...]
+    reads: tuple[ReadFacts, ...] = ()
 
 
 def fetch(
@@ -72,7 +73,11 @@ def fetch(
     _run(visits, deadline)
     for visit in visits:
         answers.update(visit.concluded())
-    return Fetched(answers=answers, stores=tuple(visit.facts() for visit in visits))
+    return Fetched(
+        answers=answers,
+        stores=tuple(visit.facts() for visit in visits),
+        reads=tuple(fact for visit in visits for fact in visit.read_facts()),
+    )
 
 
 def _run(visits: Sequence[Visit], deadline: Deadline) -> None:

@@ -23,7 +23,8 @@ Open = Callable[[Store, Access], Session]
 class Sites:
     """The sites of one store, each entered when it is first needed; used by one thread.
 
-    `logins`, `open_s` and `read_s` count what was done; `answered` names the sites that answered.
+    `logins`, `open_s` and `read_s` count what was done; `answered` names the sites that answered,
+    `answered_by` the site and the identity there by read.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Sites:
         self.logins = 0
         self.open_s = self.read_s = 0.0
         self.answered: list[str] = []
+        self.answered_by: dict[Read, tuple[str, str]] = {}
 
     @property
     def identity(self) -> str:
@@ -61,6 +63,7 @@ class Sites:
                     found.setdefault(read, answers[read])
                 else:
                     found[read] = self._told(name, answers[read])
+                    self.answered_by[read] = (name, self._identity_at(name, answers[read]))
             if len(down) < len(left):
                 self._note(name)
             left = down
@@ -105,6 +108,12 @@ class Sites:
         self._current = name
         if name not in self.answered:
             self.answered.append(name)
+
+    def _identity_at(self, name: str, answer: Secret | Failure) -> str:
+        session = self._sessions.get(name)
+        if session is not None:
+            return session.identity
+        return answer.identity if isinstance(answer, Failure) else ""
 
     def _told(self, name: str, answer: Secret | Failure) -> Secret | Failure:
         """Return a fallback's failure with words about where it comes from."""

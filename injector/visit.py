@@ -35,6 +35,22 @@ class StoreFacts(Record):
     read_ms: float
 
 
+class ReadFacts(Record):
+    """One read as it is accounted for: what was read, as whom, and what came of it.
+
+    `version` is the one that the store gave, else the one asked for; `code` is empty when there is
+    a value, else that of the failure.
+    """
+
+    store: str
+    provider: str
+    served_by: str
+    identity: str
+    path: str
+    version: str
+    code: str
+
+
 def _random() -> float:
     """Return a number from 0 to 1; the module `random` would cost every start for a rare retry."""
     return int.from_bytes(os.urandom(6), "big") / 2**48
@@ -98,6 +114,29 @@ class Visit:
             logins=self._sites.logins,
             open_ms=round(self._sites.open_s * 1000, 1),
             read_ms=round(self._sites.read_s * 1000, 1),
+        )
+
+    def read_facts(self) -> tuple[ReadFacts, ...]:
+        """Return what is known of every read so far."""
+        with self._lock:
+            answers = dict(self._answers)
+        return tuple(self._fact(read, answers.get(read)) for read in self._reads)
+
+    def _fact(self, read: Read, answer: Secret | Failure | None) -> ReadFacts:
+        site, identity = self._sites.answered_by.get(read, ("", ""))
+        if isinstance(answer, Secret):
+            version, code = answer.version or read.version, ""
+        else:
+            version, code = read.version, (answer.code if answer else errors.DEADLINE).id
+            identity = identity or (answer.identity if answer else self._sites.identity)
+        return ReadFacts(
+            store=self._store.name,
+            provider=self._store.provider,
+            served_by=site,
+            identity=identity,
+            path=read.path,
+            version=version or "",
+            code=code,
         )
 
     def _try_all(self) -> None:

@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
-from webhook.core import review
+from webhook.core import audit, review
 from webhook.core.catalog import Catalog
 from webhook.core.review import Outcome, Request
 from webhook.metrics import Metrics
@@ -131,20 +131,25 @@ class Admission:
         """Decide (4) and report (5). A fault of our own is a denial: nothing starts without."""
         try:
             outcome = self._decisions[endpoint](asked, self._catalog())
-            answer = review.answer(asked, outcome)
+            answer = review.answer(asked, outcome, audit.notes(outcome))
         except Exception as fault:  # noqa: BLE001  # the client gets a code, the log the place
             self._metrics.fault("decide")
             log.error(  # noqa: TRY400  # a message or a local may quote the pod
-                "a decision failed", uid=asked.uid, fault=type(fault).__name__, at=place(fault)
+                "a decision failed", uid=asked.uid[:64], fault=type(fault).__name__, at=place(fault)
             )
             outcome = FAULT
-            answer = review.answer(asked, outcome)
+            answer = review.answer(asked, outcome, audit.notes(outcome))
         took_s = perf_counter() - began_s
         self._metrics.answered(endpoint, outcome.kind, outcome.reason, took_s)
         audits = outcome.facts.get("audits")
         if isinstance(audits, list):
             self._metrics.audited(len(audits))
-        _log_review(endpoint, asked, outcome, took_s)
+        log.info(
+            "review answered",
+            **audit.fields(asked, outcome),
+            endpoint=endpoint,
+            took_ms=round(took_s * 1000, 3),
+        )
         return answer
 
     def _rejected(self, status: HTTPStatus, text: str) -> web.Response:
@@ -210,25 +215,3 @@ def _timeout_s(query: str) -> float:
         if name == "timeout" and value.endswith("s") and value[:-1].isdigit():
             return max(0.1, int(value[:-1]) - MARGIN_S)
     return float("inf")
-
-
-def _log_review(endpoint: str, asked: Request, outcome: Outcome, took_s: float) -> None:
-    metadata = (asked.object or asked.old_object or {}).get("metadata")
-    generated = metadata.get("generateName", "") if isinstance(metadata, dict) else ""
-    log.info(
-        "review answered",
-        **{
-            **outcome.facts,
-            "uid": asked.uid,
-            "endpoint": endpoint,
-            "kind": asked.kind.kind,
-            "namespace": asked.namespace,
-            "name": asked.name or generated,
-            "operation": asked.operation,
-            "dry_run": asked.dry_run,
-            "outcome": outcome.kind,
-            "reason": outcome.reason,
-            "warnings": len(outcome.warnings),
-            "took_ms": round(took_s * 1000, 3),
-        },
-    )

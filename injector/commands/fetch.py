@@ -1,7 +1,8 @@
 """`secret-injector fetch`: the whole work of the init container.
 
-plan → read every store → render → hand over; then one log line. Whatever goes wrong goes to the log
-as a block that people read, and to the termination message for `kubectl describe pod`.
+plan → read every store → render → hand over. The log says what was read, then what was delivered.
+Whatever goes wrong goes to the log as a block that people read, and to the termination message for
+`kubectl describe pod`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from injector import faults, settings, termination
+from injector import account, faults, settings, termination
 from injector.core import errors, plan_codec, record
 from injector.core.errors import Problem, Refused
 from injector.core.render import render
@@ -65,6 +66,7 @@ def _run(chosen: FetchSettings, log: Log) -> None:
     deadline = Deadline.after(p.deadline_s)
     fetched = fetch(p, chosen.sources_dir, deadline, secrets_dir=chosen.secrets_dir)
     fetched_s = time.monotonic()
+    account.tell(log, p.namespace, fetched.reads)
     rendered = render(p, fetched.answers, today=time.strftime("%Y-%m-%d", time.gmtime()))
     rendered_s = time.monotonic()
     done = deliver(p, rendered, volumes)

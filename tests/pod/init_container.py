@@ -61,6 +61,7 @@ class Pod:
         (self.secret / "password").write_text(CANARY)
         self.termination_log = folder / "termination-log"
         self.termination_log.touch()
+        self.account = []
 
     def start(self, plan, **more):
         settings = {
@@ -81,12 +82,18 @@ class Pod:
         )
 
     def fetch(self, plan, **more):
-        """Run to the end; return status and messages after searching everything for the canary."""
+        """Run to the end; return status and messages after searching everything for the canary.
+
+        The lines that say what was read are in `account` instead, parsed.
+        """
         process = self.start(plan, **more)
         output, messages = process.communicate(timeout=30)
         assert output == ""
         assert_clean(output, messages, self.termination_log.read_text())
-        return process.returncode, messages
+        lines = messages.splitlines(keepends=True)
+        account = [line for line in lines if '"event":"secrets read"' in line]
+        self.account = [json.loads(line) for line in account]
+        return process.returncode, "".join(line for line in lines if line not in account)
 
     def is_blank(self):
         return everything(self.volumes.volume) == everything(self.volumes.env) == {}

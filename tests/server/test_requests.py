@@ -89,6 +89,10 @@ def test_a_decision_is_one_log_line_without_the_pod(webhook):
         "files": 4,
         "reads": 8,
         "stores": ["vault"],
+        "policies": [],
+        "user": "system:serviceaccount:kube-system:replicaset-controller",
+        "service_account": "checkout",
+        "owner": "ReplicaSet/checkout-7d4b9c6f5d",
         "versions": ["ClusterSecretStore vault@1"],
     }
     assert CANARY not in webhook.log.read_text()

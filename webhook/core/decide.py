@@ -23,7 +23,7 @@ from webhook.core import pod as pods
 from webhook.core.annotations import Wish, ours
 from webhook.core.catalog import Catalog
 from webhook.core.our_container import Injection
-from webhook.core.planning import Judged, Made
+from webhook.core.planning import Judged, Made, Planned
 from webhook.core.review import Outcome, Request, warning
 
 __all__ = ["Injection", "Made", "decide", "make"]
@@ -158,12 +158,17 @@ def _outcome(
 ) -> Outcome:
     found = planning.planned(pod, judged, catalog, injection, known_before=known_before)
     warnings = tuple(warning(problem.line()) for problem in found.warnings)
-    audits = {"audits": [p.line() for p in found.audits]} if found.audits else {}
+    grounds = _grounds(found, judged)
     if found.problems:
-        return _deny(*found.problems, warnings=warnings, facts=audits)
+        return _deny(*found.problems, warnings=warnings, facts=grounds)
     if found.made is None:
         text = "secret-injector: injection is asked for and nothing is to be injected"
-        return Outcome(kind="skip", reason="nothing_to_inject", warnings=(*warnings, warning(text)))
+        return Outcome(
+            kind="skip",
+            reason="nothing_to_inject",
+            warnings=(*warnings, warning(text)),
+            facts=grounds,
+        )
     operations = patch.operations(
         pod,
         found.made.plan,
@@ -178,7 +183,7 @@ def _outcome(
         operations=tuple(operations),
         patch=review.patch_text(operations),
         warnings=warnings,
-        facts={**_facts(found.made), **audits},
+        facts={**_facts(found.made), **grounds},
     )
 
 
@@ -195,6 +200,17 @@ def _parts(wanted: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     return parts
 
 
+def _grounds(found: Planned, judged: Judged) -> dict[str, object]:
+    """Return what a decision rests on: stores, policies, and what was found without a denial."""
+    told = (*found.warnings, *found.audits)
+    return {
+        "stores": list(found.stores),
+        "policies": [policy.name for policy in judged.policies],
+        **({"codes": sorted({problem.code.id for problem in told})} if told else {}),
+        **({"audits": [problem.line() for problem in found.audits]} if found.audits else {}),
+    }
+
+
 def _facts(made: Made) -> dict[str, object]:
     plan = made.plan
     return {
@@ -202,7 +218,6 @@ def _facts(made: Made) -> dict[str, object]:
         "variables": sum(len(part.env) for part in plan.containers),
         "files": sum(len(part.files) for part in plan.containers),
         "reads": len(plan.reads),
-        "stores": [store.name for store in plan.stores],
         "plan_bytes": len(made.encoded),
         "versions": list(made.resolution.versions),
     }
@@ -223,5 +238,5 @@ def _deny(
         reason="refused",
         problems=problems,
         warnings=warnings,
-        facts={"codes": codes, **facts},
+        facts={**facts, "codes": codes},
     )

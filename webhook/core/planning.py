@@ -40,9 +40,13 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What became of a pod's wish; `made` is None with a problem, or when nothing is asked for."""
+    """What became of a pod's wish; `made` is None with a problem, or when nothing is asked for.
+
+    `stores` are the names of the stores that it would read, also when it is refused.
+    """
 
     made: Made | None
+    stores: tuple[str, ...]
     wish: Wish
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
@@ -95,6 +99,7 @@ def planned(
     problems = [*before.settings.denials, *problems]
     return Planned(
         made=None if problems else made,
+        stores=tuple(store.name for store in resolution.stores),
         wish=wish,
         problems=tuple(dict.fromkeys(problems)),
         warnings=(*before.settings.warnings, *verdict.warnings),

@@ -98,9 +98,14 @@ def parse(body: bytes) -> Request:
     return review.request
 
 
-def answer(request: Request, outcome: Outcome) -> bytes:
-    """Return the AdmissionReview that answers the request with the outcome."""
+def answer(request: Request, outcome: Outcome, notes: Mapping[str, str] = {}) -> bytes:
+    """Return the AdmissionReview that answers the request with the outcome.
+
+    `notes` are annotations for the API server's audit event; see `audit.notes`.
+    """
     response: dict[str, object] = {"uid": request.uid, "allowed": outcome.kind != "deny"}
+    if notes:
+        response["auditAnnotations"] = notes
     if outcome.kind == "deny":
         response["status"] = {"code": 403, "reason": "Forbidden", "message": message(outcome)}
     if outcome.operations:
