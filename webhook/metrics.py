@@ -40,6 +40,9 @@ class Metrics:
             "requests_rejected", "Requests that were no review.", "status"
         )
         self._audits = self._counter("policy_audits", "What policies with action Audit found.")
+        self._over_budget = self._counter(
+            "budget_exceeded", "Reviews and objects that took more work than they may.", "what"
+        )
         self._faults = self._counter("faults", "Faults of our own, answered or survived.", "part")
         self._observed: dict[str, Callable[[float], None]] = {}
         self._counted: dict[tuple[str, str, str], Callable[[], None]] = {}
@@ -70,6 +73,10 @@ class Metrics:
     def audited(self, count: int) -> None:
         """Count what policies with the action Audit found in one review; the log has the lines."""
         self._audits.inc(count)
+
+    def over_budget(self, what: str) -> None:
+        """Count a review, or an object by its kind, that exceeded its budget."""
+        self._over_budget.labels(what).inc()
 
     def fault(self, part: str) -> None:
         """Count one fault of our own; parts are names in the code."""

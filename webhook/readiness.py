@@ -1,4 +1,4 @@
-"""Whether this replica may be sent reviews, and if not, why: the text of /readyz."""
+"""Whether this replica may be sent reviews, or must be restarted, and why: /readyz and /healthz."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ def ready(checks: Mapping[str, Check]) -> tuple[HTTPStatus, str, bytes]:
     status = HTTPStatus.SERVICE_UNAVAILABLE if any(findings.values()) else HTTPStatus.OK
     lines = [f"{name}: {why or 'ok'}\n" for name, why in findings.items()]
     return status, "text/plain; charset=utf-8", "".join(lines).encode()
+
+
+def alive(trouble: str) -> tuple[HTTPStatus, str, bytes]:
+    """Return the page that says whether the process must be restarted, and why."""
+    status = HTTPStatus.SERVICE_UNAVAILABLE if trouble else HTTPStatus.OK
+    return status, "text/plain; charset=utf-8", f"{trouble or 'ok'}\n".encode()
 
 
 def staleness(unsynced: Iterable[str], ages_s: Mapping[str, float], limit_s: float) -> str:

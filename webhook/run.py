@@ -2,7 +2,8 @@
 
 Three listeners: reviews over TLS for the API server; health for the kubelet and metrics for
 Prometheus in plain HTTP on ports of their own, so that a network policy can tell the three callers
-apart, and no probe needs the certificate whose state it reports.
+apart, and no probe needs the certificate whose state it reports. Health and metrics have a thread
+of their own, and so has what follows the cluster: neither waits for a decision (ADR 13).
 
 On SIGTERM: not ready at once, then a grace in which reviews are still answered, each with
 `Connection: close`, while the cluster stops sending; then no new connections, the last answers,
@@ -26,14 +27,15 @@ import structlog
 
 from injector.core import errors
 from injector.core.errors import OK, Problem, Refused
-from webhook import connections, logs, offline, readiness, settings
+from webhook import beside, connections, logs, offline, readiness, settings
+from webhook.beside import Beside, Pulse
 from webhook.connections import Server
 from webhook.core.catalog import Catalog
 from webhook.core.decide import decide
 from webhook.core.review import Outcome, Request
 from webhook.core.validate import validate
 from webhook.metrics import CONTENT_TYPE, Metrics
-from webhook.server import TEXT, Admission, pages, place
+from webhook.server import Admission, pages, place
 from webhook.settings import Settings
 from webhook.tls import Files, ServingCertificate
 
@@ -67,11 +69,14 @@ async def serve(chosen: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.put_nowait, None)
 
+    beside.share_fairly()
     metrics = Metrics()
     serving = ServingCertificate()
+    pulse = Pulse()
     parts: dict[str, Part] = {}
     checks: dict[str, readiness.Check] = {}
     async with contextlib.AsyncExitStack() as stack:
+        probes = stack.enter_context(Beside("probes", _loop_factory()))
         catalog = await _sources(chosen, metrics, serving, parts, checks, stack)
         admission = Admission(
             _decisions(chosen),
@@ -83,15 +88,22 @@ async def serve(chosen: Settings) -> None:
         checks["certificate dates"] = lambda: (
             "" if serving.is_valid(datetime.now(UTC)) else "no certificate that is valid now"
         )
-        checks["serving"] = lambda: "draining" if admission.is_draining else ""
+        checks["serving"] = lambda: (
+            "draining" if admission.is_draining else pulse.trouble(beside.LATE_S)
+        )
+        parts["pulse"] = pulse.run
+        stack.callback(admission.deciding.close)
         _watch(metrics, serving)
+        metrics.gauge("reviews_waiting", "Reviews that wait for their turn.").set_function(
+            lambda: admission.deciding.waiting
+        )
 
         server = _server(chosen, admission)
         metrics.gauge("requests_in_flight", "Requests being answered.").set_function(
             lambda: server.in_flight
         )
         parts["sweep"] = server.sweep
-        side = _sides(metrics, checks)
+        side = _sides(metrics, checks, pulse)
         listeners = [
             await _listen(
                 server,
@@ -101,8 +113,8 @@ async def serve(chosen: Settings) -> None:
                 ssl_handshake_timeout=chosen.head_timeout_s,
                 ssl_shutdown_timeout=1,
             ),
-            await _listen(_server(chosen, side["health"]), chosen.host, chosen.health_port),
-            await _listen(_server(chosen, side["metrics"]), chosen.host, chosen.metrics_port),
+            await probes.run(_probing(chosen, side["health"], chosen.health_port)),
+            await probes.run(_probing(chosen, side["metrics"], chosen.metrics_port)),
         ]
         tasks = [loop.create_task(_kept(n, p, metrics), name=n) for n, p in parts.items()]
         names = ("reviews", "health", "metrics")
@@ -120,7 +132,7 @@ async def serve(chosen: Settings) -> None:
         listeners[0][0].close()
         await server.drain(chosen.request_timeout_s + CLOSE_S)
         for listener, _ in listeners[1:]:
-            listener.close()
+            await probes.run(_close(listener))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -164,12 +176,12 @@ async def _sources(
 
 
 def _sides(
-    metrics: Metrics, checks: Mapping[str, readiness.Check]
+    metrics: Metrics, checks: Mapping[str, readiness.Check], pulse: Pulse
 ) -> Mapping[str, connections.Handler]:
     return {
         "health": pages(
             {
-                "/healthz": lambda: (HTTPStatus.OK, TEXT, b"ok\n"),
+                "/healthz": lambda: readiness.alive(pulse.trouble(beside.HUNG_S)),
                 "/readyz": lambda: readiness.ready(checks),
             }
         ),
@@ -196,6 +208,16 @@ async def _listen(
         where = f"{host or '*'}:{port}"
         what = error.strerror or "cannot listen"
         raise Refused([Problem(code=errors.ARGUMENT, what=what, source=where)]) from None
+
+
+async def _probing(
+    chosen: Settings, handler: connections.Handler, port: int
+) -> tuple[asyncio.Server, tuple[int, ...]]:
+    return await _listen(_server(chosen, handler), chosen.host, port)
+
+
+async def _close(listener: asyncio.Server) -> None:
+    listener.close()
 
 
 async def _kept(name: str, part: Part, metrics: Metrics) -> None:

@@ -1,27 +1,33 @@
 """Answering: bytes of a review in, bytes of an answer out; and pages for probes and metrics.
 
-Nothing here waits but for the request's own bytes, and nothing connects anywhere. A request passes
-(1) method, path and type, (2) size, (3) arrival within the deadline, (4) the decision on one
-snapshot, (5) one log line and two metrics.
+Nothing here waits but for the request's own bytes and its namespace's turn, and nothing connects
+anywhere. A request passes (1) method, path and type, (2) size, (3) arrival within the deadline,
+(4) the decision on one snapshot, in its turn and within a budget, (5) one log line and two metrics.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from time import perf_counter
 
 import structlog
 from aiohttp import web
+from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
 from injector.core import errors
+from injector.core.budget import OverBudget
 from injector.core.errors import Problem, Refused
+from webhook.bulk import Bulk
 from webhook.core import audit, review
 from webhook.core.catalog import Catalog
-from webhook.core.review import Outcome, Request
+from webhook.core.review import Head, Outcome, Request
+from webhook.deciding import Deciding, TooLate, TooMany
 from webhook.metrics import Metrics
 
 log = structlog.get_logger()
@@ -32,12 +38,15 @@ Page = Callable[[], tuple[HTTPStatus, str, bytes]]
 
 JSON = CIMultiDict({"Content-Type": "application/json"})
 TEXT = "text/plain; charset=utf-8"
-BULKY_BYTES = 256 * 1024
-MAX_BULK_BYTES = 48 * 2**20
-"""Bulky bodies that may be in memory at once; a review of a pod is two orders smaller."""
+BULKY_BYTES = 128 * 1024
+"""Bodies from this size on wait for a place; a review of a pod is an order smaller."""
+FIRST_BYTES = 4096
+"""So much of a large body is read before its turn, to see whose it is."""
 MARGIN_S = 0.25
 """An answer must leave so long before the API server's own deadline."""
 MAX_ROUTES = 64
+
+_NAMESPACE = re.compile(rb'"namespace":"([-a-z0-9]{1,63})"')
 
 
 class Admission:
@@ -51,30 +60,33 @@ class Admission:
         *,
         max_body_bytes: int,
         request_timeout_s: float,
+        deciding: Deciding | None = None,
     ) -> None:
         """Answer each path of the decisions; `catalog` gives the snapshot of the moment."""
         self.is_draining = False
+        self.deciding = deciding or Deciding()
+        self._bulk = Bulk()
         self._decisions = decisions
         self._catalog = catalog
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._request_timeout_s = request_timeout_s
         self._routes: dict[str, tuple[str, float]] = {}
-        self._bulk_bytes = 0
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         """Answer one request; never raises but when cancelled."""
         began_s = perf_counter()
         try:
             endpoint, timeout_s = self._route(request)
-            body = await self._body(request, timeout_s)
-            asked = review.parse(body)
+            async with self._arrived(request, timeout_s) as body:
+                head = review.head(body)
+                until_s = began_s + timeout_s
+                answer = await self._answer(endpoint, head, body, request, began_s, until_s)
+            response = web.Response(body=answer, headers=JSON)
         except _Rejection as rejection:
             response = self._rejected(rejection.status, rejection.problem.line())
         except Refused as refused:
             response = self._rejected(HTTPStatus.BAD_REQUEST, str(refused))
-        else:
-            response = web.Response(body=self._answer(endpoint, asked, began_s), headers=JSON)
         if self.is_draining:
             response.force_close()
         return response
@@ -100,45 +112,90 @@ class Admission:
             raise _Rejection(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a review is sent uncompressed")
         return route
 
-    async def _body(self, request: web.BaseRequest, timeout_s: float) -> bytes:
-        """Return the whole body, within size (2) and time (3)."""
-        content = request.content
-        expected = request.content_length
+    @contextlib.asynccontextmanager
+    async def _arrived(self, request: web.BaseRequest, timeout_s: float) -> AsyncIterator[bytes]:
+        """Yield the whole body, within size (2) and time (3).
+
+        A large one waits for a place, in its namespace's turn and with all but its first bytes
+        unread, and keeps the place until it is answered.
+        """
+        content, expected = request.content, request.content_length
         if expected is not None and expected > self._max_body_bytes:
             raise self._too_large()
         if content.is_eof():
-            return content.read_nowait()
-        bulk = self._max_body_bytes if expected is None else expected
-        if bulk < BULKY_BYTES:
-            bulk = 0
-        if self._bulk_bytes + bulk > MAX_BULK_BYTES:
-            raise _Rejection(HTTPStatus.SERVICE_UNAVAILABLE, "too many large requests at once")
-        self._bulk_bytes += bulk
+            yield content.read_nowait()
+            return
+        until = asyncio.timeout(timeout_s)
         try:
-            async with asyncio.timeout(timeout_s):
-                return await request.read()
+            async with contextlib.AsyncExitStack() as stack, until:
+                first = await self._read(content, FIRST_BYTES)
+                if expected is None or expected >= BULKY_BYTES:
+                    await stack.enter_async_context(self._bulk.place(_hint(first)))
+                body = first + await self._read(content, self._max_body_bytes + 1 - len(first))
+                if len(body) > self._max_body_bytes:
+                    raise self._too_large()
+                until.reschedule(None)  # what follows knows its time by itself
+                yield body
+        except TooMany:
+            what = "too many large reviews of one namespace wait"
+            raise _Rejection(HTTPStatus.TOO_MANY_REQUESTS, what, errors.QUEUE_FULL) from None
         except TimeoutError:
             what = f"the review did not arrive within {timeout_s:g} s"
             raise _Rejection(HTTPStatus.REQUEST_TIMEOUT, what) from None
-        except web.HTTPRequestEntityTooLarge:
-            raise self._too_large() from None
         except (web.RequestPayloadError, ConnectionError):
             raise _Rejection(HTTPStatus.BAD_REQUEST, "the body broke off") from None
-        finally:
-            self._bulk_bytes -= bulk
 
-    def _answer(self, endpoint: str, asked: Request, began_s: float) -> bytes:
+    @staticmethod
+    async def _read(content: StreamReader, least: int) -> bytes:
+        """Return so many bytes of the body or somewhat more; fewer when it ends before."""
+        parts, count = [], 0
+        while count < least and (part := await content.readany()):
+            parts.append(part)
+            count += len(part)
+        return b"".join(parts)
+
+    async def _answer(
+        self,
+        endpoint: str,
+        head: Head,
+        body: bytes,
+        request: web.BaseRequest,
+        began_s: float,
+        until_s: float,
+    ) -> bytes:
         """Decide (4) and report (5). A fault of our own is a denial: nothing starts without."""
-        try:
+        asked: Request | None = None
+        answer = b""
+
+        def decided() -> tuple[Request, Outcome, bytes]:
+            asked = review.parse(body)
             outcome = self._decisions[endpoint](asked, self._catalog())
-            answer = review.answer(asked, outcome, audit.notes(outcome))
+            return asked, outcome, review.answer(asked, outcome, audit.notes(outcome))
+
+        def is_over() -> bool:
+            return perf_counter() > until_s or request.transport is None
+
+        try:
+            asked, outcome, answer = await self.deciding.decide(
+                head.namespace, decided, is_over=is_over, is_long=len(body) >= BULKY_BYTES
+            )
+        except (TooMany, TooLate) as busy:
+            outcome = QUEUE_FULL if isinstance(busy, TooMany) else LATE
+        except OverBudget as over:
+            self._metrics.over_budget("review")
+            codes = {"codes": [errors.WORK.id]}
+            outcome = Outcome(
+                kind="deny", reason="over_budget", problems=over.problems, facts=codes
+            )
+        except Refused:
+            raise
         except Exception as fault:  # noqa: BLE001  # the client gets a code, the log the place
             self._metrics.fault("decide")
             log.error(  # noqa: TRY400  # a message or a local may quote the pod
-                "a decision failed", uid=asked.uid[:64], fault=type(fault).__name__, at=place(fault)
+                "a decision failed", uid=head.uid[:64], fault=type(fault).__name__, at=place(fault)
             )
             outcome = FAULT
-            answer = review.answer(asked, outcome, audit.notes(outcome))
+        answer = answer or review.answer(head, outcome, audit.notes(outcome))
         took_s = perf_counter() - began_s
         self._metrics.answered(endpoint, outcome.kind, outcome.reason, took_s)
         audits = outcome.facts.get("audits")
@@ -146,7 +203,7 @@ class Admission:
             self._metrics.audited(len(audits))
         log.info(
             "review answered",
-            **audit.fields(asked, outcome),
+            **audit.fields(asked or head, outcome),
             endpoint=endpoint,
             took_ms=round(took_s * 1000, 3),
         )
@@ -176,13 +233,37 @@ FAULT = Outcome(
 )
 
 
-class _Rejection(Exception):
-    """A request that is not answered as a review: SI-114 with an HTTP status."""
+QUEUE_FULL = Outcome(
+    kind="deny",
+    reason="queue_full",
+    problems=(
+        Problem(code=errors.QUEUE_FULL, what="too many reviews of this namespace wait already"),
+    ),
+    facts={"codes": [errors.QUEUE_FULL.id]},
+)
+LATE = Outcome(
+    kind="deny",
+    reason="too_late",
+    problems=(
+        Problem(code=errors.TOO_LATE, what="the time for this review was over before its turn"),
+    ),
+    facts={"codes": [errors.TOO_LATE.id]},
+)
 
-    def __init__(self, status: HTTPStatus, what: str) -> None:
+
+class _Rejection(Exception):
+    """A request that is not answered as a review: a code, mostly SI-114, with an HTTP status."""
+
+    def __init__(self, status: HTTPStatus, what: str, code: errors.Code = errors.REVIEW) -> None:
         super().__init__(what)
         self.status = status
-        self.problem = Problem(code=errors.REVIEW, what=what)
+        self.problem = Problem(code=code, what=what)
+
+
+def _hint(first: bytes) -> str:
+    """Return the namespace that the first bytes name: who waits for a place, and nothing else."""
+    found = _NAMESPACE.search(first[:FIRST_BYTES])
+    return found[1].decode() if found else ""
 
 
 def pages(table: Mapping[str, Page]) -> Callable[[web.BaseRequest], Awaitable[web.Response]]:

@@ -136,6 +136,12 @@ WORK = code(
     "the work to decide about this exceeds the budget",
     "split the object, or import and refer to less",
 )
+UNUSABLE = code(
+    "SI-128",
+    USAGE,
+    "an object of the cluster cannot be used: reading it takes more work than one object may",
+    "split the object into smaller ones; kubectl get -o wide on its kind shows which are not ready",
+)
 # 2xx: how a program of ours was called.
 ARGUMENT = code(
     "SI-201",

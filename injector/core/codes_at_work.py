@@ -97,6 +97,18 @@ DEADLINE = code(
     "the time for all of it ran out",
     "the pod retries by itself; raise deadline if the store is just slow",
 )
+QUEUE_FULL = code(
+    "SI-505",
+    UNAVAILABLE,
+    "too many reviews of this namespace wait for an answer",
+    "controllers retry by themselves; create fewer objects of the namespace at once",
+)
+TOO_LATE = code(
+    "SI-506",
+    UNAVAILABLE,
+    "the time for this review was over before its turn came",
+    "controllers retry by themselves; if other namespaces meet it, too, add replicas or CPU",
+)
 # 6xx: handing over. 61x are the launcher's own lines (launcher.c).
 VOLUME = code(
     "SI-601",

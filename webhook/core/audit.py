@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from injector.core import errors
-from webhook.core.review import Outcome, Request
+from webhook.core.review import Head, Outcome, Request
 
 MAX_NAME = 256
 """Characters of one name: enough for the user name of any ServiceAccount but the longest."""
@@ -22,9 +22,11 @@ ANNOTATED = ("codes", "stores", "policies", "foreign", "audits")
 """The facts that the audit event gets, each under its own name."""
 
 
-def fields(request: Request, outcome: Outcome) -> dict[str, object]:
-    """Return the fields of the log line about a decision."""
-    raw = request.object or request.old_object or {}
+def fields(request: Head, outcome: Outcome) -> dict[str, object]:
+    """Return the fields of the log line about a decision; without its objects it has fewer."""
+    raw: Mapping[str, Any] = {}
+    if isinstance(request, Request):
+        raw = request.object or request.old_object or {}
     found = {name: _bounded(fact) for name, fact in outcome.facts.items()}
     found |= {
         "uid": _name(request.uid),
@@ -35,7 +37,7 @@ def fields(request: Request, outcome: Outcome) -> dict[str, object]:
         "dry_run": request.dry_run,
         "user": _name(request.user_info.username),
     }
-    if request.kind.kind == "Pod":
+    if raw and request.kind.kind == "Pod":
         found["service_account"] = (
             _name(_mapping(raw, "spec").get("serviceAccountName")) or "default"
         )

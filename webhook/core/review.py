@@ -10,14 +10,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from injector.core import errors
+from injector.core import budget, errors
 from injector.core.errors import Problem, Refused
 
 API_VERSION = "admission.k8s.io/v1"
+
+Form = TypeVar("Form")
 
 Operation = Mapping[str, object]
 """One JSON Patch operation (RFC 6902): op, path, value."""
@@ -37,8 +39,8 @@ class User(msgspec.Struct, frozen=True, rename="camel"):
     username: str = ""
 
 
-class Request(msgspec.Struct, frozen=True, rename="camel"):
-    """One admission request; `object` is None on DELETE, `old_object` on CREATE.
+class Head(msgspec.Struct, frozen=True, rename="camel"):
+    """One admission request but for the objects: whose it is, and how it is answered.
 
     `namespace` is authoritative: an object made with generateName may carry none of its own.
     """
@@ -49,16 +51,25 @@ class Request(msgspec.Struct, frozen=True, rename="camel"):
     namespace: str = ""
     name: str = ""
     dry_run: bool = False
-    object: dict[str, Any] | None = None
-    old_object: dict[str, Any] | None = None
     user_info: User = User()
     sub_resource: str = ""
+
+
+class Request(Head, frozen=True):
+    """One admission request; `object` is None on DELETE, `old_object` on CREATE."""
+
+    object: dict[str, Any] | None = None
+    old_object: dict[str, Any] | None = None
 
 
 class _Review(msgspec.Struct, frozen=True, rename="camel"):
     api_version: str
     kind: str
     request: Request
+
+
+class _HeadOfReview(msgspec.Struct, frozen=True):
+    request: Head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,25 +91,49 @@ class Outcome:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
+BYTES_A_STEP = 1024
+
+STATUSES = {"queue_full": (429, "TooManyRequests"), "too_late": (504, "Timeout")}
+"""Denials that say nothing about the object, by reason: the API server passes the status on."""
+
 _DECODER = msgspec.json.Decoder(_Review)
+_HEAD_DECODER = msgspec.json.Decoder(_HeadOfReview)
 _ENCODER = msgspec.json.Encoder()
 
 
 def parse(body: bytes) -> Request:
     """Return the request of an AdmissionReview; raises Refused (SI-114) when the body is none."""
-    try:
-        review = _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # msgspec names the place and the types, and quotes nothing of the body.
-        what = str(error) if isinstance(error, msgspec.ValidationError) else "the body is not JSON"
-        raise Refused([Problem(code=errors.REVIEW, what=what)]) from None
+    budget.spend(work_of(body))
+    review = _decoded(body, _DECODER)
     if review.api_version != API_VERSION or review.kind != "AdmissionReview":
         what = f"expected {API_VERSION} AdmissionReview, got {review.api_version} {review.kind}"
         raise Refused([Problem(code=errors.REVIEW, what=what)])
     return review.request
 
 
-def answer(request: Request, outcome: Outcome, notes: Mapping[str, str] = {}) -> bytes:
+def head(body: bytes) -> Head:
+    """Return the head of a review wherever it stands, at a tenth of the cost of `parse`.
+
+    Raises Refused (SI-114) for what is no JSON or has no head.
+    """
+    return _decoded(body, _HEAD_DECODER).request
+
+
+def work_of(body: bytes) -> int:
+    """Return the steps that decoding takes: one for each value at most, and some for its text."""
+    return len(body) // BYTES_A_STEP + body.count(b",")
+
+
+def _decoded(body: bytes, decoder: msgspec.json.Decoder[Form]) -> Form:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # msgspec names the place and the types, and quotes nothing of the body.
+        what = str(error) if isinstance(error, msgspec.ValidationError) else "the body is not JSON"
+        raise Refused([Problem(code=errors.REVIEW, what=what)]) from None
+
+
+def answer(request: Head, outcome: Outcome, notes: Mapping[str, str] = {}) -> bytes:
     """Return the AdmissionReview that answers the request with the outcome.
 
     `notes` are annotations for the API server's audit event; see `audit.notes`.
@@ -107,7 +142,8 @@ def answer(request: Request, outcome: Outcome, notes: Mapping[str, str] = {}) ->
     if notes:
         response["auditAnnotations"] = notes
     if outcome.kind == "deny":
-        response["status"] = {"code": 403, "reason": "Forbidden", "message": message(outcome)}
+        code, word = STATUSES.get(outcome.reason, (403, "Forbidden"))
+        response["status"] = {"code": code, "reason": word, "message": message(outcome)}
     if outcome.operations:
         response["patchType"] = "JSONPatch"
         response["patch"] = outcome.patch or patch_text(outcome.operations)
