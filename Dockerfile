@@ -16,7 +16,11 @@ COPY Makefile ./
 COPY tools tools
 COPY injector/__init__.py injector/
 COPY injector/launcher injector/launcher
-RUN make build/launcher
+# A program that may be executed and not read cannot be looked into by other processes of its user, from its first
+# instruction on. Our container starts through such a copy; the other is read and handed to applications.
+RUN make build/launcher; \
+    install -D -m 0111 build/launcher /out/launcher; \
+    install -D -m 0555 build/launcher /out/hand-over/launcher
 
 # The interpreter and the dependencies. A machine whose packages come through a proxy with a certificate of its own passes
 # that as `--secret id=ca,src=FILE`; it does not get into the image.
@@ -44,10 +48,10 @@ LABEL org.opencontainers.image.title="secret-injector" \
       org.opencontainers.image.description="Puts secrets into pods: a mutating admission webhook plans, the pod itself fetches into memory." \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=rootfs /rootfs /
-COPY --from=launcher /build/build/launcher /usr/lib/secret-injector/launcher
+COPY --from=launcher /out /usr/lib/secret-injector
 COPY --from=app /app /app
 ENV PATH=/usr/local/bin:/usr/bin \
-    SECRET_INJECTOR_LAUNCHER=/usr/lib/secret-injector/launcher
+    SECRET_INJECTOR_LAUNCHER=/usr/lib/secret-injector/hand-over/launcher
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["/usr/bin/python", "-I", "-S", "-X", "lazy_imports=all", "/app/start.py"]

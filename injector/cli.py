@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from injector import __version__, faults
+from injector import __version__, faults, privacy
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from injector.core.record import Record
@@ -119,7 +119,11 @@ COMMANDS = {command.name: command for command in (*FOR_PEOPLE, *IN_CLUSTER)}
 
 
 def main() -> int:
-    """Run as a process: signals and uncaught exceptions end it in our way, whatever it does."""
+    """Run as a process: signals and uncaught exceptions end it in our way, whatever it does.
+
+    No other process of the user may look into it.
+    """
+    privacy.hide()
     faults.silence()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)

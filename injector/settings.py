@@ -31,7 +31,7 @@ class FetchSettings(Record):
     secrets_dir: Path = Path("/secret-injector/secrets")
     """Secrets that are read whole, each a folder."""
 
-    launcher: Path = Path("/usr/lib/secret-injector/launcher")
+    launcher: Path = Path("/usr/lib/secret-injector/hand-over/launcher")
     """The static binary to hand to containers."""
 
     termination_log: Path = Path("/dev/termination-log")

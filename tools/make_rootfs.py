@@ -135,6 +135,14 @@ def compile_all(root: Path) -> None:
     subprocess.run([*command, "-s", root, "-p", "/", root], check=True)
 
 
+def hide(root: Path) -> None:
+    """Let the interpreter be executed and not read: then no process of it can be looked into.
+
+    `injector/privacy.py` says how; it does the same for an interpreter that can be read.
+    """
+    (root / "usr/bin/python").resolve().chmod(0o111)
+
+
 def main(site: Path, root: Path) -> None:
     """Fill *root*."""
     copy_python(root)
@@ -144,6 +152,7 @@ def main(site: Path, root: Path) -> None:
     (root / "etc/passwd").write_text(USERS)
     (root / "etc/group").write_text(GROUPS)
     compile_all(root)
+    hide(root)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import sys
 import time
 from collections.abc import Sequence
 
-from injector import account, faults, settings, termination
+from injector import account, faults, privacy, settings, termination
 from injector.core import errors, plan_codec, record
 from injector.core.errors import Problem, Refused
 from injector.core.render import render
@@ -46,9 +45,9 @@ def main(argv: Sequence[str]) -> int:
         return errors.OK
     if argv:
         raise Refused([Problem(code=errors.ARGUMENT, what="fetch takes no arguments")])
+    privacy.forbid_core_dumps()
     gc.disable()  # a process of milliseconds ends before its garbage is worth looking for
     chosen = settings.fetch_settings(os.environ)
-    _keep_memory_private()
     faults.silence_threads()
     try:
         _run(chosen, Log(sys.stderr, level=chosen.log_level, pod=chosen.pod_name))
@@ -85,17 +84,6 @@ def _run(chosen: FetchSettings, log: Log) -> None:
         deliver_ms=_ms(done_s - rendered_s),
         stores=[record.fields(store) for store in fetched.stores],
     )
-
-
-def _keep_memory_private() -> None:
-    """Let no crash write our memory anywhere.
-
-    One byte instead of none: a limit of zero does not hold for a core that is piped to a program,
-    one does (core(5) and the kernel's `do_coredump`).
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    limit = 1 if hard == resource.RLIM_INFINITY else min(1, hard)
-    resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
 
 
 def _ms(seconds: float) -> float:

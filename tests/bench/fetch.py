@@ -15,15 +15,19 @@ import pyrage
 from injector import local_file, local_format
 from injector.core import plan_codec, stores
 from injector.core.plan import ContainerPlan, EnvItem, Pick, Plan, PlanStore, PlanValue, Read
+from injector.settings import FetchSettings
 from tests.bench import clouds, vault
 from tests.bench.figure import Figure
 from tests.bench.interpreters import Interpreter, Program, found, timed
+from webhook.core import our_container
 
 ROUNDS = 15
 AGENT_READS = 10
 TARGETS = {"k8s": (3.0, 45.0), "local": (3.0, 45.0), "aws": (12.0, 64.0)}
 """The first word of a case → the most it may take: of `pass`, and MiB."""
 TARGETS_BY_HTTP = (6.0, 45.0)
+
+PLACES = ("VOLUME_DIR", "ENV_DIR", "SOURCES_DIR", "TERMINATION_LOG")
 
 BASE, AGENT = "pass", "Vault's agent, 10 reads"
 
@@ -53,27 +57,31 @@ def run() -> list[Figure]:
 
 def cases(interpreter: Interpreter, plans: dict[str, str], folder: Path):
     """Return what to run under the interpreter."""
-    root = interpreter.root
-    place = (root / "tmp" if root else folder) / "bench"
-    place.mkdir()
-    shutil.copytree(folder / "sources", place / "sources")
-    inside = interpreter.inside(place)
-    env = {
-        "SECRET_INJECTOR_VOLUME_DIR": f"{inside}/volume",
-        "SECRET_INJECTOR_ENV_DIR": f"{inside}/env",
-        "SECRET_INJECTOR_SOURCES_DIR": f"{inside}/sources",
-        "SECRET_INJECTOR_TERMINATION_LOG": f"{inside}/termination",
-        **interpreter.env,
-    }
-    for name in ("volume", "env"):
-        (place / name).mkdir()
+    root, env, user = interpreter.root, interpreter.env, None
+    if root is None:
+        places = {name: folder / "bench" / name.lower() for name in PLACES}
+        env = {**env, **{f"SECRET_INJECTOR_{name}": str(at) for name, at in places.items()}}
+    else:
+        # What a pod has mounted where; the launcher lets nobody say otherwise.
+        defaults, user = FetchSettings(plan=""), our_container.GROUP
+        there = {name: getattr(defaults, name.lower()) for name in PLACES}
+        places = {name: root / path.relative_to("/") for name, path in there.items()}
+    for name in ("VOLUME_DIR", "ENV_DIR"):
+        places[name].mkdir(parents=True)
+        places[name].chmod(0o777)
+    shutil.copytree(folder / "sources", places["SOURCES_DIR"])
+    places["TERMINATION_LOG"].parent.mkdir(exist_ok=True)
+    places["TERMINATION_LOG"].touch()
+    places["TERMINATION_LOG"].chmod(0o666)
     made = {}
-    made[interpreter.name, BASE] = Program(argv=(*interpreter.argv, "-c", "pass"), root=root)
+    bare = (*interpreter.argv, "-c", "pass")
+    made[interpreter.name, BASE] = Program(argv=bare, root=root, user=user)
     for title, plan in plans.items():
         made[interpreter.name, title] = Program(
-            argv=(*interpreter.command, "fetch"),
-            env={**env, "SECRET_INJECTOR_PLAN": plan},
+            argv=interpreter.fetch,
+            env={**env, our_container.PLAN_VARIABLE: plan},
             root=root,
+            user=user,
         )
     return made
 

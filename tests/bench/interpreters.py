@@ -1,8 +1,8 @@
 """The Pythons that fetch is measured under: the one of `.venv`, and the one of our image.
 
 The image's files are unpacked from its archive and entered by chroot, so nothing but the programs
-differs; what is started is the image's own entry point. Without an image, only the first is
-measured.
+differs; what is started is what the webhook writes into a pod, as its user and in its folders.
+Without an image, only the first is measured.
 """
 
 import json
@@ -11,29 +11,31 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.e2e.testbed import cache
+from webhook.core import our_container
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to start, and the folder to take as the root of all files first."""
+    """What to start, and what first: to take a folder as the root of all files, to be a user."""
 
     argv: tuple[str, ...]
     env: dict[str, str] = field(default_factory=dict)
     root: Path | None = None
+    user: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
-    """A Python: `argv` starts it bare, `command` as `secret-injector`."""
+    """A Python: `argv` starts it bare, `command` as `secret-injector`, `fetch` as in a pod."""
 
     name: str
     argv: tuple[str, ...]
     command: tuple[str, ...]
+    fetch: tuple[str, ...]
     env: dict[str, str]
     root: Path | None = None
 
@@ -57,6 +59,7 @@ def found(folder: Path) -> list[Interpreter]:
         name="3.11" if sys.version_info[:2] == (3, 11) else "venv",
         argv=bare,
         command=(*bare, "-m", "injector"),
+        fetch=(*bare, "-m", "injector", "fetch"),
         env={"SECRET_INJECTOR_LAUNCHER": str(Path("build/launcher").resolve())},
     )
     images = cache.cache_dir() / "images"
@@ -70,6 +73,7 @@ def found(folder: Path) -> list[Interpreter]:
         name="image",
         argv=("/usr/bin/python", "-I"),
         command=tuple(settings["Entrypoint"]),
+        fetch=(*our_container.COMMAND, *our_container.FETCH),
         env=dict(each.split("=", 1) for each in settings["Env"]),
         root=root,
     )
@@ -91,8 +95,15 @@ def unpack(archive: Path, root: Path) -> dict:
 
 def timed(program: Program) -> Run:
     """Run the program to its end; anything but success is an error."""
-    root = program.root
-    enter: Callable[[], None] | None = (lambda: os.chroot(root)) if root else None
+
+    def enter() -> None:
+        if program.root is not None:
+            os.chroot(program.root)
+        if program.user is not None:
+            os.setgroups([])
+            os.setgid(program.user)
+            os.setuid(program.user)
+
     began = time.perf_counter()
     process = subprocess.Popen(
         program.argv,

@@ -23,7 +23,10 @@ print(failed)
 """
 
 _DESCRIBE = """
+START = "/usr/lib/secret-injector/launcher"
 import importlib.util, json, os, sys
+from injector import privacy
+privacy.hide()
 module = importlib.util.find_spec("injector.core.plan")
 print(json.dumps({
     "uid": os.getuid(),
@@ -32,6 +35,9 @@ print(json.dumps({
     "shells": [path for path in ("/bin/sh", "/bin/bash", "/usr/bin/env") if os.path.exists(path)],
     "launcher": os.access(os.environ["SECRET_INJECTOR_LAUNCHER"], os.X_OK),
     "lazy": sys.get_lazy_imports(),
+    "readable": [p for p in ("/usr/bin/python", START) if os.access(p, os.R_OK)],
+    "owner": os.stat("/proc/self/environ").st_uid,
+    "ctypes": "ctypes" in sys.modules,
 }))
 """
 
@@ -88,7 +94,10 @@ def test_every_module_finds_what_it_imports(cluster: Cluster, namespace: str, im
 def test_the_image_holds_what_start_up_needs_and_no_shell(
     cluster: Cluster, namespace: str, image: str
 ):
-    """Python 3.15 imports lazily, bytecode and launcher are there, a shell is not."""
+    """Python 3.15 imports lazily, bytecode and launcher are there, a shell is not.
+
+    Nobody can read the interpreter's file, which hides its processes at no cost.
+    """
     command = [*_PYTHON, "-X", "lazy_imports=all", "-c", _DESCRIBE]
 
     status, said = run(cluster, namespace, restricted("describe", image, command=command))
@@ -101,4 +110,7 @@ def test_the_image_holds_what_start_up_needs_and_no_shell(
         "shells": [],
         "launcher": True,
         "lazy": "all",
+        "readable": [],
+        "owner": 0,
+        "ctypes": False,
     }

@@ -63,7 +63,8 @@ class Pod:
         self.termination_log.touch()
         self.account = []
 
-    def start(self, plan, **more):
+    def start(self, plan, *, before=(), **more):
+        """Start the program, through the command `before` if any."""
         settings = {
             "SECRET_INJECTOR_PLAN": plan if isinstance(plan, str) else plan_codec.encode(plan),
             "SECRET_INJECTOR_VOLUME_DIR": str(self.volumes.volume),
@@ -74,7 +75,7 @@ class Pod:
             "POD_NAME": "api-7d4f",
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "injector", "fetch"],
+            [*before, sys.executable, "-m", "injector", "fetch"],
             env={**os.environ, **settings, **more},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

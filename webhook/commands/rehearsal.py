@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import http.client
 import json
 import os
@@ -188,12 +189,14 @@ def first_line(process: subprocess.Popen[str]) -> str:
 def environment_of(pid: int) -> dict[str, str]:
     """Return the environment of a process as the kernel has it.
 
-    For a moment of an execve the kernel shows none: a shell may become its last command.
+    For a moment of an execve the kernel shows none: a shell may become its last command. Nobody may
+    look into the launcher before it is the command.
     """
     deadline_s = time.monotonic() + PATIENCE_S
     found = b""
     while not found and time.monotonic() < deadline_s:
-        found = Path(f"/proc/{pid}/environ").read_bytes()
+        with contextlib.suppress(PermissionError):
+            found = Path(f"/proc/{pid}/environ").read_bytes()
     pairs = (os.fsdecode(entry).partition("=") for entry in found.split(b"\0") if entry)
     return {name: value for name, _, value in pairs}
 

@@ -45,7 +45,6 @@ def test_our_container_holds_the_tokens_of_its_stores_and_no_right_beyond(
     assert set(environ) == {
         b"SECRET_INJECTOR_PLAN",
         b"SECRET_INJECTOR_LOG_LEVEL",
-        b"SECRET_INJECTOR_LAUNCHER",
         b"POD_NAME",
     }
     assert set(sources) == {"secrets/s/used", "tokens/vault"}
