@@ -1,21 +1,27 @@
 """What a connection may cost: an aiohttp server whose connections have limits of time and number.
 
 aiohttp closes idle connections; these limits are about the rest: heads that never end, connections
-without number, bodies that together fill the memory.
+without number (`webhook/crowd.py` says which give way), bodies that together fill the memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Any
+import ssl as tls
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
+
+from webhook import listener
+from webhook.crowd import Crowd, Network, Stage
+from webhook.listener import Arrival, Listener
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -28,20 +34,53 @@ LINGER_S = 2.0
 class Connection(RequestHandler):
     """One connection; `head_since_s` is when a head began to arrive that is not complete yet."""
 
-    __slots__ = ("head_since_s",)
+    __slots__ = ("_guest", "head_since_s")
+
+    def __init__(self, server: Server, guest: Arrival, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._guest = guest
+        self.head_since_s: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or close at once when there are too many."""
+        """Begin: with TLS, the handshake is finished."""
         super().connection_made(transport)
-        self.head_since_s: float | None = self._loop.time()
-        if isinstance(self._manager, Server) and self._manager.is_full:
-            self.force_close()
+        self.head_since_s = self._loop.time()
+        self._guest.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._move(Stage.UNPROVEN)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Leave the crowd."""
+        server = self._manager
+        super().connection_lost(exc)
+        if isinstance(server, Server):
+            server.crowd.leave(self._guest)
 
     def data_received(self, data: bytes) -> None:
         """Note when a head begins; the server's `_begin` notes when it is complete."""
         if self.head_since_s is None:
             self.head_since_s = self._loop.time()
         super().data_received(data)
+
+    def is_asking(self) -> None:
+        """Note that a head is complete: until the answer is sent, nobody may close this."""
+        self.head_since_s = float("inf")
+        self._move(Stage.BUSY)
+
+    async def _handle_request(
+        self, request: web.BaseRequest, start_time: float | None, request_handler: Handler
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answer; afterwards the answer is sent, and what arrives next begins a head."""
+        try:
+            response, is_reset = await super()._handle_request(request, start_time, request_handler)
+            self._guest.is_proven |= response.status == HTTPStatus.OK
+        finally:
+            self.head_since_s = None
+            self._move(Stage.PROVEN if self._guest.is_proven else Stage.UNPROVEN)
+        return response, is_reset
+
+    def _move(self, stage: Stage) -> None:
+        if isinstance(self._manager, Server):
+            self._manager.crowd.move(self._guest, stage)
 
 
 class Server(web.Server):
@@ -55,8 +94,12 @@ class Server(web.Server):
         idle_timeout_s: float,
         max_connections: int,
         max_body_bytes: int,
+        without_share: Sequence[Network] = (),
     ) -> None:
-        """Keep the limits; bytes are of one body, uncompressed, for no compression is undone."""
+        """Keep the limits; bytes are of one body, uncompressed, for no compression is undone.
+
+        Peers in the networks `without_share` may hold all connections, any other half of them.
+        """
         super().__init__(
             self._handle,
             request_factory=self._begin,
@@ -66,25 +109,39 @@ class Server(web.Server):
             auto_decompress=False,
         )
         self._answer = handler
-        self._head_timeout_s = head_timeout_s
-        self._max_connections = max_connections
+        self.crowd = Crowd(limit=max_connections, without_share=without_share)
+        self.head_timeout_s = head_timeout_s
+        self._listener: Listener | None = None
         self._max_body_bytes = max_body_bytes
         self.in_flight = 0
 
-    def __call__(self) -> RequestHandler:
-        """Return the protocol of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+    def listen(self, host: str, port: int, ssl: tls.SSLContext | None) -> tuple[int, ...]:
+        """Accept connections, and return the ports; raises OSError when an address is taken."""
+        sockets = listener.bind(host, port)
+        self._listener = Listener(
+            self.crowd,
+            self._connect,
+            sockets,
+            context=ssl,
+            head_timeout_s=self.head_timeout_s,
+        )
+        return tuple(sorted({each.getsockname()[1] for each in sockets}))
 
-    @property
-    def is_full(self) -> bool:
-        """Say whether there are more connections than allowed."""
-        return len(self._connections) > self._max_connections
+    def close(self) -> None:
+        """Accept no more connections; those that have sent something go on."""
+        if self._listener is not None:
+            self._listener.close()
+
+    async def wait_closed(self) -> None:
+        """Do nothing: what `close` closes is closed at once."""
 
     async def sweep(self) -> None:
         """Close connections whose heads take too long, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            limit_s = self._loop.time() - self._head_timeout_s
+            if self._listener is not None:
+                self._listener.sweep()
+            limit_s = self._loop.time() - self.head_timeout_s
             for connection in self.connections:
                 since_s = connection.head_since_s if isinstance(connection, Connection) else None
                 if since_s is not None and since_s < limit_s:
@@ -110,9 +167,9 @@ class Server(web.Server):
             return await self._answer(request)
         finally:
             self.in_flight -= 1
-            connection = request.protocol
-            if isinstance(connection, Connection):
-                connection.head_since_s = None  # what arrives next begins a head
+
+    def _connect(self, guest: Arrival) -> RequestHandler:
+        return Connection(self, guest, loop=self._loop, **self._kwargs)
 
     def _begin(
         self,
@@ -123,7 +180,7 @@ class Server(web.Server):
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
         if isinstance(protocol, Connection):
-            protocol.head_since_s = float("inf")
+            protocol.is_asking()
         return web.BaseRequest(
             message,
             payload,
@@ -136,9 +193,7 @@ class Server(web.Server):
 
 
 async def listen(
-    server: web.Server, host: str, port: int, **tls: Any
-) -> tuple[asyncio.Server, tuple[int, ...]]:
-    """Listen, and return the listener and its ports; raises OSError when an address is taken."""
-    loop = asyncio.get_running_loop()
-    listener = await loop.create_server(server, host or None, port, backlog=1024, **tls)
-    return listener, tuple(sorted({each.getsockname()[1] for each in listener.sockets}))
+    server: Server, host: str, port: int, *, ssl: tls.SSLContext | None = None
+) -> tuple[Server, tuple[int, ...]]:
+    """Listen; return what closes the listener, and its ports; raises OSError when one is taken."""
+    return server, server.listen(host, port, ssl)

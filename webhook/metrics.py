@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from injector import __version__
+from webhook.crowd import Crowd, Stage
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 MAX_REASONS = 100
@@ -44,6 +46,22 @@ class Metrics:
             "budget_exceeded", "Reviews and objects that took more work than they may.", "what"
         )
         self._faults = self._counter("faults", "Faults of our own, answered or survived.", "part")
+        self._connections = self.gauge(
+            "connections",
+            "Connections: arrived, unproven (no success yet), proven (idle), busy.",
+            "port",
+            "stage",
+        )
+        self._limit = self.gauge("connections_limit", "Connections that a port allows.", "port")
+        self._full = self.gauge(
+            "connections_full", "1 while a port has no place for a newcomer.", "port"
+        )
+        self._displaced = self._counter(
+            "connections_displaced",
+            "Connections closed for others: the port was full, or the peer had its share.",
+            "port",
+            "reason",
+        )
         self._observed: dict[str, Callable[[float], None]] = {}
         self._counted: dict[tuple[str, str, str], Callable[[], None]] = {}
         self._reasons: set[str] = set()
@@ -85,6 +103,15 @@ class Metrics:
     def gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         """Return a new gauge; whoever knows its value sets it or gives it a function."""
         return Gauge(_PREFIX + name, meaning, labels, registry=self.registry)
+
+    def watch_connections(self, port: str, crowd: Crowd) -> None:
+        """Show the connections of one port from now on."""
+        for stage in Stage:
+            gauge = self._connections.labels(port, stage.name.lower())
+            gauge.set_function(partial(crowd.count_of, stage))
+        self._limit.labels(port).set(crowd.limit)
+        self._full.labels(port).set_function(lambda: float(bool(crowd.why_full)))
+        crowd.on_gone = lambda reason: self._displaced.labels(port, reason).inc()
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""

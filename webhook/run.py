@@ -16,9 +16,12 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -34,6 +37,7 @@ from webhook.core.catalog import Catalog
 from webhook.core.decide import decide
 from webhook.core.review import Outcome, Request
 from webhook.core.validate import validate
+from webhook.crowd import Network
 from webhook.metrics import CONTENT_TYPE, Metrics
 from webhook.server import Admission, pages, place
 from webhook.settings import Settings
@@ -43,6 +47,8 @@ log = structlog.get_logger()
 
 RESTART_S = 2.0
 """Pause before a part that failed by a fault of our own is started again."""
+SPARE_DESCRIPTORS = 64
+"""Descriptors that are not for connections: listeners, watches, files."""
 CLOSE_S = 1.0
 """Time for the last answers when the grace is over, beyond what a request may take to arrive."""
 
@@ -98,27 +104,21 @@ async def serve(chosen: Settings) -> None:
             lambda: admission.deciding.waiting
         )
 
-        server = _server(chosen, admission)
+        server = _server(chosen, admission, without_share=chosen.api_server_cidrs)
+        checks["connections"] = lambda: server.crowd.why_full
         metrics.gauge("requests_in_flight", "Requests being answered.").set_function(
             lambda: server.in_flight
         )
         parts["sweep"] = server.sweep
         side = _sides(metrics, checks, pulse)
-        listeners = [
-            await _listen(
-                server,
-                chosen.host,
-                chosen.port,
-                ssl=serving.context,
-                ssl_handshake_timeout=chosen.head_timeout_s,
-                ssl_shutdown_timeout=1,
-            ),
-            await probes.run(_probing(chosen, side["health"], chosen.health_port)),
-            await probes.run(_probing(chosen, side["metrics"], chosen.metrics_port)),
+        ports = {"reviews": _listen(server, chosen.host, chosen.port, serving.context)}
+        metrics.watch_connections("reviews", server.crowd)
+        others = [
+            await probes.run(_probing(chosen, metrics, "health", chosen.health_port, side)),
+            await probes.run(_probing(chosen, metrics, "metrics", chosen.metrics_port, side)),
         ]
+        ports |= {other.name: other.port for other in others}
         tasks = [loop.create_task(_kept(n, p, metrics), name=n) for n, p in parts.items()]
-        names = ("reviews", "health", "metrics")
-        ports = {name: port[0] for name, (_, port) in zip(names, listeners, strict=True)}
         log.info("webhook started", **ports)
         # What lives from here on lives for ever: later collections need not look at it.
         gc.collect()
@@ -129,10 +129,10 @@ async def serve(chosen: Settings) -> None:
         log.info("webhook draining", grace_s=chosen.drain_grace_s)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.get(), chosen.drain_grace_s)
-        listeners[0][0].close()
+        server.close()
         await server.drain(chosen.request_timeout_s + CLOSE_S)
-        for listener, _ in listeners[1:]:
-            await probes.run(_close(listener))
+        for other in others:
+            await probes.run(other.close())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -189,35 +189,61 @@ def _sides(
     }
 
 
-def _server(chosen: Settings, handler: connections.Handler) -> Server:
+def _server(
+    chosen: Settings, handler: connections.Handler, without_share: Sequence[Network] = ()
+) -> Server:
     return Server(
         handler,
         head_timeout_s=chosen.head_timeout_s,
         idle_timeout_s=chosen.idle_timeout_s,
-        max_connections=chosen.max_connections,
+        max_connections=min(chosen.max_connections, _descriptors() - SPARE_DESCRIPTORS),
         max_body_bytes=chosen.max_body_bytes,
+        without_share=without_share,
     )
 
 
-async def _listen(
-    server: Server, host: str, port: int, **tls: object
-) -> tuple[asyncio.Server, tuple[int, ...]]:
+def _descriptors() -> int:
+    """Return how many descriptors the process may open, having asked for all it can get."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else sys.maxsize
+
+
+def _listen(server: Server, host: str, port: int, context: ssl.SSLContext | None) -> int:
     try:
-        return await connections.listen(server, host, port, **tls)
+        return server.listen(host, port, context)[0]
     except OSError as error:
         where = f"{host or '*'}:{port}"
         what = error.strerror or "cannot listen"
         raise Refused([Problem(code=errors.ARGUMENT, what=what, source=where)]) from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Probed:
+    """A server that lives in the probes' loop."""
+
+    name: str
+    port: int
+    server: Server
+    sweeping: asyncio.Task[None]
+
+    async def close(self) -> None:
+        self.server.close()
+        self.sweeping.cancel()
+
+
 async def _probing(
-    chosen: Settings, handler: connections.Handler, port: int
-) -> tuple[asyncio.Server, tuple[int, ...]]:
-    return await _listen(_server(chosen, handler), chosen.host, port)
-
-
-async def _close(listener: asyncio.Server) -> None:
-    listener.close()
+    chosen: Settings,
+    metrics: Metrics,
+    name: str,
+    port: int,
+    handlers: Mapping[str, connections.Handler],
+) -> _Probed:
+    server = _server(chosen, handlers[name])
+    found = _listen(server, chosen.host, port, None)
+    metrics.watch_connections(name, server.crowd)
+    sweeping = asyncio.create_task(_kept(f"sweep of {name}", server.sweep, metrics))
+    return _Probed(name=name, port=found, server=server, sweeping=sweeping)
 
 
 async def _kept(name: str, part: Part, metrics: Metrics) -> None:

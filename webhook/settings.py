@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Self, get_type_hints
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
@@ -22,6 +23,16 @@ ENV_PREFIX = "SECRET_INJECTOR_"
 def setting(default: Any, meaning: str) -> Any:
     """Return a field with its default and its documentation."""
     return field(default=default, metadata={"meaning": meaning})
+
+
+class Cidrs(tuple[IPv4Network | IPv6Network, ...]):
+    """Networks from a text such as `10.0.0.0/16,fd00::/64`; an address alone is a network too."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str = "") -> Self:
+        """Parse; raises ValueError when an entry is not a network."""
+        return super().__new__(cls, (ip_network(e.strip()) for e in text.split(",") if e.strip()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +90,14 @@ class Settings:
         150, "an idle connection is closed after; above the API server's reuse of 90 s"
     )
     max_body_bytes: int = setting(3 * 2**20, "largest review; the API server's own request limit")
-    max_connections: int = setting(512, "connections served at once; more are closed at once")
+    max_connections: int = setting(
+        512, "connections at once; beyond it the one that matters least gives way"
+    )
+    api_server_cidrs: Cidrs = setting(
+        Cidrs(),
+        "networks of the API servers, as 10.0.0.0/28,...: their addresses may hold all connections,"
+        " any other address half of them",
+    )
     drain_grace_s: float = setting(
         10, "time after SIGTERM in which requests are still answered, for endpoints to follow"
     )
@@ -147,7 +165,7 @@ def _parser(types: Mapping[str, Any]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     for spec in fields(Settings):
-        shown = "" if spec.default in ("", None) else f" (default {spec.default})"
+        shown = "" if spec.default in ("", None, ()) else f" (default {spec.default})"
         parser.add_argument(
             "--" + spec.name.replace("_", "-"),
             type=types[spec.name],

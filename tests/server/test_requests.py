@@ -277,7 +277,10 @@ def test_a_review_is_not_held_up_by_slow_clients(webhook):
 def test_the_pages_are_on_ports_of_their_own(webhook):
     """Health and metrics answer in plain HTTP; the reviews' port has neither."""
     assert webhook.page("health", "/healthz") == (200, "ok\n")
-    assert webhook.page("health", "/readyz") == (200, "certificate dates: ok\nserving: ok\n")
+    assert webhook.page("health", "/readyz") == (
+        200,
+        "certificate dates: ok\nserving: ok\nconnections: ok\n",
+    )
     assert webhook.page("health", "/metrics")[0] == 404
     assert webhook.page("metrics", "/healthz")[0] == 404
     assert webhook.page("health", "/healthz", "POST")[0] == 405
