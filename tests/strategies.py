@@ -187,7 +187,7 @@ def containers(draw, name):
 @st.composite
 def pods(draw):
     """A pod that asks for something and gets it."""
-    annotations = {"other.example/note": "kept"}
+    annotations = {"other.example/note": "kept", "secret-injector.io/inject": "true"}
     annotations["secret-injector.io/env"] = draw(st.sampled_from(ENV_ANNOTATIONS))
     if draw(st.booleans()):
         annotations["secret-injector.io/files"] = draw(st.sampled_from(FILE_ANNOTATIONS))

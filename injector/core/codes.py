@@ -136,6 +136,12 @@ WORK = code(
     "the work to decide about this exceeds the budget",
     "split the object, or import and refer to less",
 )
+LEFT_AS_TEXT = code(
+    "SI-125",
+    USAGE,
+    "what looks like a reference stays text",
+    'say secret-injector.io/inject: "true" and serve the container to have it evaluated',
+)
 UNUSABLE = code(
     "SI-128",
     USAGE,

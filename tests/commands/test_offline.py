@@ -289,6 +289,8 @@ def test_migrate_translates_what_has_an_equal_and_lists_the_rest(command):
     assert status == 3
     assert {k: yaml.safe_load(v) for k, v in pod["metadata"]["annotations"].items()} == {
         "other.example.org/kept": True,
+        "secret-injector.io/inject": True,
+        "secret-injector.io/inline": "PINNED,INLINE",
         "secret-injector.io/files": {
             "db": {"value": "#{vault:secret/db#password}", "mode": "0440"}
         },
@@ -315,6 +317,28 @@ def test_what_migrate_writes_is_accepted(command, tmp_path):
 
     assert status == 0
     assert err == "migrated.yaml:1: Pod default/x: inject (injected)\n"
+
+
+def test_migrate_has_the_translated_variables_evaluated_and_no_others(command):
+    """An init container is named to be served, and text beside the references stays text."""
+    pod = """apiVersion: v1
+kind: Pod
+metadata: {name: x}
+spec:
+  initContainers:
+    - {name: setup, image: a, command: [x], env: [{name: A, value: "vault:secret/data/a#k"}]}
+  containers:
+    - {name: app, image: a, command: [x], env: [{name: RUBY, value: "#{user.name}"}]}
+"""
+    _, out, _ = command("migrate", pod=pod)
+
+    assert yaml.safe_load(out)["metadata"]["annotations"] == {
+        "secret-injector.io/inject": "true",
+        "secret-injector.io/inline": "A",
+        "secret-injector.io/containers": "setup,app",
+    }
+    status, _, err = command("mutate", "-o", "patch", migrated=out, store=STORE)
+    assert (status, err) == (0, "migrated.yaml:1: Pod default/x: inject (injected)\n")
 
 
 def test_explain_says_which_policy_has_a_word_about_a_key(command):

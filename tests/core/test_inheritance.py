@@ -118,7 +118,7 @@ def test_stronger_definitions_win_and_say_what_they_won_over():
         service("shop", "two", {"A": "two", "C": "two"}),
     ]
     pod = asking.pod(
-        {"service": "app", "env": "D: pod\nA: pod"},
+        {"inject": "true", "service": "app", "env": "D: pod\nA: pod"},
         env=[{"name": "E", "value": "#{D}!"}],
     )
     made, _, problems, _ = decide.make("shop", pod, Catalog.of(objects), asking.INJECTION)

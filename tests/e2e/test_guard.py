@@ -132,6 +132,36 @@ def test_reference_in_a_container_counts(verdict):
 
 
 @pytest.mark.parametrize(
+    ("settings", "names", "verdict_"),
+    [
+        ({"env-mode": "auto"}, ["A"], None),
+        ({"inject": "true", "containers": "other"}, ["A"], None),
+        ({"inject": "true", "containers": "other, app"}, ["A"], NO_CONTAINER),
+        ({"inject": "true", "inline": ""}, ["A"], None),
+        ({"inject": "true", "inline": "B,DB_*"}, ["A", "XDB_"], None),
+        ({"inject": "true", "inline": "B, DB_*"}, ["A", "DB_URL"], NO_CONTAINER),
+        ({"inject": "true", "inline": "A.B"}, ["AxB"], None),
+        ({"inject": "true", "inline": "A.B"}, ["A.B"], NO_CONTAINER),
+    ],
+)
+def test_text_in_env_counts_only_where_the_webhook_would_evaluate_it(
+    verdict, settings, names, verdict_
+):
+    """A commit message is no value to inject: not without the pod's word, not beside `inline`."""
+    asks = {PREFIX + name: text for name, text in settings.items()}
+    container = app(env=[{"name": name, "value": "#{k8s:a#b}"} for name in names])
+
+    assert verdict(asks, containers=[container, {"name": "other", "image": "x"}]) == verdict_
+
+
+def test_a_copy_of_our_annotations_in_env_is_no_value(verdict):
+    """Argo's ARGO_TEMPLATE quotes the pod's annotations, references included."""
+    copied = app(env=[{"name": "A", "value": PREFIX + "env: #{k8s:a#b}"}])
+
+    assert verdict({f"{PREFIX}inject": "true"}, containers=[copied]) is None
+
+
+@pytest.mark.parametrize(
     ("container", "said"),
     [
         (

@@ -78,11 +78,29 @@ def migrated(
     theirs = metadata.get("annotations") or {}
     found = translate.translation(theirs, store=store)
     left = list(found.left) if found is not None else []
-    is_changed = _env(pod, store, left)
-    if found is None and not is_changed:
+    changed = _env(pod, store, left)
+    if found is None and not changed:
         return after, left
     metadata["annotations"] = _annotations(theirs, found or Translation())
+    if changed:
+        _ask_for(metadata["annotations"], changed, pod)
     return after, left
+
+
+def _ask_for(annotations: dict[str, str], changed: dict[str, list[str]], pod: Any) -> None:
+    """Say that the changed variables are references, and no others; serve their containers."""
+    annotations.setdefault(PREFIX + "inject", "true")
+    names = dict.fromkeys(name for by in changed.values() for name in by)
+    annotations[PREFIX + "inline"] = ",".join(names)
+    named = annotations.get(PREFIX + "containers")
+    served = (
+        [str(c.get("name")) for c in (pod.get("spec") or {}).get("containers") or ()]
+        if named is None
+        else [name.strip() for name in named.split(",")]
+    )
+    missing = [name for name in changed if name not in served]
+    if missing:
+        annotations[PREFIX + "containers"] = ",".join([*missing, *served])
 
 
 def _annotations(theirs: dict[str, str], translation: Translation) -> dict[str, str]:
@@ -95,8 +113,9 @@ def _annotations(theirs: dict[str, str], translation: Translation) -> dict[str, 
     return kept
 
 
-def _env(pod: dict[str, Any], store: str, left: list[tuple[str, str]]) -> bool:
-    is_changed = False
+def _env(pod: dict[str, Any], store: str, left: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """Translate the variables in place and return the names of those changed, by container."""
+    changed: dict[str, list[str]] = {}
     spec = pod.get("spec") or {}
     for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
         for entry in container.get("env") or ():
@@ -105,5 +124,5 @@ def _env(pod: dict[str, Any], store: str, left: list[tuple[str, str]]) -> bool:
                 left.append((f"env {entry.get('name')} of container {container.get('name')}", why))
             elif made is not None:
                 entry["value"] = made
-                is_changed = True
-    return is_changed
+                changed.setdefault(str(container.get("name")), []).append(str(entry.get("name")))
+    return changed

@@ -17,7 +17,6 @@ from webhook.commands.documents import Document
 from webhook.commands.laptop import KUBERNETES, pod_of
 from webhook.commands.offline import World
 from webhook.core import again, asking, decide, usage
-from webhook.core import pod as pods
 from webhook.core.catalog import Catalog
 from webhook.core.manifests import PodTemplate
 from webhook.core.plan_reads import places
@@ -114,8 +113,9 @@ def _of_pod(world: World, template: PodTemplate, path: str) -> Iterator[Usage]:
         return
     for definitions in (wish.shared, *wish.per_container.values()):
         yield from usage.of(world.catalog, definitions, namespace=template.namespace, by=by)
-    for container in pods.containers(template.pod):
-        for _, name, text in asking.references(container):
+    targets = asking.targets(template.pod, wish, [])
+    for container in targets.all:
+        for _, name, text in targets.inline.references(container):
             if path in text:
                 place = f"env {name} of container {container.name}"
                 yield Usage(by=by, place=place, kind=usage.STORE, target="", path=path)

@@ -25,6 +25,12 @@ ANNOTATIONS = (
         name="inject", form='"true" or "false"', meaning="ask for injection, or opt out of it"
     ),
     Annotation(
+        name="inline",
+        form="comma list of variables; * stands for any run of characters",
+        meaning='env[].value entries that may hold references, only with inject: "true"',
+        default="all",
+    ),
+    Annotation(
         name="service",
         form="the name of a ServiceSecrets",
         meaning="take this service's keys and files; it is of the pod's namespace",

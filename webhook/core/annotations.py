@@ -45,6 +45,7 @@ MAX_REMEMBERED = 4096
 MODES = ("init", "sidecar", "parallel")
 ENV_MODES = ("auto", "launcher", "native")
 
+_VARIABLES = re.compile(r"[-A-Za-z0-9_.*]{1,253}")
 _MOUNT_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+")
 # Mounting over these would break the container or hide what it needs; the launcher has its own.
 _RESERVED_PATHS = (
@@ -63,7 +64,10 @@ _BY_NAME = {annotation.name: annotation for annotation in ANNOTATIONS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """Everything a pod's annotations say. `per_container` overrides `shared` for that one."""
+    """Everything a pod's annotations say. `per_container` overrides `shared` for that one.
+
+    `is_explicit` is `inject: "true"` in so many words; `inline` None names every variable.
+    """
 
     service: str | None = None
     shared: Definitions = field(default_factory=Definitions)
@@ -75,6 +79,8 @@ class Wish:
     on_change: str = "none"
     files_path: str = FILES_PATH
     init_after: str | None = None
+    is_explicit: bool = False
+    inline: tuple[str, ...] | None = None
 
 
 def ours(annotations: Mapping[str, object]) -> dict[str, object]:
@@ -108,7 +114,7 @@ class _AnnotationReader:
 
     def wish(self) -> Wish:
         self._unknown()
-        self._choice("inject", ("true", "false"))
+        inject = self._choice("inject", ("true", "false"))
         containers = self._containers()
         return Wish(
             service=self._match("service", reference.LABEL.pattern),
@@ -124,6 +130,8 @@ class _AnnotationReader:
             or "none",
             files_path=self._files_path(),
             init_after=self._match("init-after", reference.LABEL.pattern),
+            is_explicit="inject" in self.found and inject == "true",
+            inline=self._inline(),
         )
 
     def _unknown(self) -> None:
@@ -188,6 +196,18 @@ class _AnnotationReader:
         ):
             self._form("containers")
             return None
+        return names
+
+    def _inline(self) -> tuple[str, ...] | None:
+        text = self.found.get("inline")
+        if text is None:
+            return None
+        if not text:
+            return ()
+        names = tuple(name.strip() for name in text[:MAX_LIST].split(","))
+        if len(text) > MAX_LIST or not all(map(_VARIABLES.fullmatch, names)):
+            self._form("inline")
+            return ()
         return names
 
     def _choice(self, name: str, choices: tuple[str, ...]) -> str:

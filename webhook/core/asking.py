@@ -10,14 +10,17 @@ from typing import Any
 from injector.core import errors, reference
 from injector.core.errors import Problem
 from injector.core.plan import LAUNCHER, NATIVE
+from injector.core.record import replace
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish
 from webhook.core.definition_reader import Reader
 from webhook.core.definitions import Definitions, KeyDef
+from webhook.core.inline import Inline
 from webhook.core.pod import Container
 from webhook.core.resolution import Asked, ContainerAsk
 
 MAX_CONTAINERS = 128
+_NOT_MEANT = f"{PREFIX}inline names the variables that hold references; a literal #{{ is ##{{"
 
 _EXPANSION = re.compile(r"\$\(")
 # `$$` is an escaped `$`: only an even number of them before `$(` leaves it an expansion.
@@ -26,9 +29,13 @@ _EXPANDED = re.compile(r"(?<!\$)(?:\$\$)*\$\(([^)]+)\)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """The names of the containers that service and shared annotations serve, and all concerned."""
+    """The names of the containers that service and shared annotations serve, and all concerned.
+
+    `inline` says which of their own variables are evaluated.
+    """
 
     served: frozenset[str]
+    inline: Inline
     all: tuple[Container, ...]
     """Every container that may get something, in start order."""
 
@@ -69,7 +76,8 @@ def targets(
     concerned = served | set(wish.per_container)
     return Targets(
         served=frozenset(served),
-        all=tuple(c for c in every if c.name in concerned or any(map(_is_reference, c.env))),
+        inline=Inline.of(wish, frozenset(served)),
+        all=tuple(c for c in every if c.name in concerned),
     )
 
 
@@ -86,9 +94,11 @@ def asked(
         asks.append(
             ContainerAsk(
                 name=container.name,
-                own=tuple(_own(container, problems)),
+                own=tuple(_own(container, found.inline, problems)),
                 literals=frozenset(
-                    str(e.get("name")) for e in container.env if not _is_reference(e)
+                    str(e.get("name"))
+                    for e in container.env
+                    if not found.inline.is_reference(container, e)
                 ),
                 definitions=definitions,
                 is_target=is_target,
@@ -101,15 +111,6 @@ def asked(
         imports=wish.shared,
         containers=tuple(asks),
     )
-
-
-def references(container: Container) -> list[tuple[int, str, str]]:
-    """Return index, name and text of every env entry of the container that holds a reference."""
-    return [
-        (i, str(e.get("name")), str(e["value"]))
-        for i, e in enumerate(container.env)
-        if _is_reference(e)
-    ]
 
 
 def env_mode(container: Container, wish: Wish, *, is_native_ready: bool) -> str | Problem:
@@ -138,14 +139,16 @@ def env_mode(container: Container, wish: Wish, *, is_native_ready: bool) -> str 
     return Problem(code=errors.NO_COMMAND, what=what, source=f"container {container.name}")
 
 
-def exposed(container: Container, names: frozenset[str], mode: str) -> list[Problem]:
+def exposed(
+    container: Container, names: frozenset[str], mode: str, inline: Inline
+) -> list[Problem]:
     """Return a problem for each place where `$(NAME)` would show a value, or stay unexpanded.
 
     The kubelet expands `$(NAME)` in command, args and subPathExpr: that would put the value in argv
     or in a path on the node. With the launcher it knows no value: an env entry would keep the text.
     """
     problems = []
-    for place, texts in _expanded_places(container, mode):
+    for place, texts in _expanded_places(container, mode, inline):
         found = {name for text in texts for name in _EXPANDED.findall(text)}
         for name in sorted(found & names):
             what = f"$({name}) would put a secret there"
@@ -158,34 +161,34 @@ def exposed(container: Container, names: frozenset[str], mode: str) -> list[Prob
     return problems
 
 
-def _expanded_places(container: Container, mode: str) -> Iterator[tuple[str, list[str]]]:
+def _expanded_places(
+    container: Container, mode: str, inline: Inline
+) -> Iterator[tuple[str, list[str]]]:
     yield "command", container.command
     yield "args", list(container.raw.get("args") or ())
     for mount in container.raw.get("volumeMounts") or ():
         yield "volumeMounts.subPathExpr", [str(mount.get("subPathExpr") or "")]
     if mode == LAUNCHER:
         for entry in container.env:
-            if not _is_reference(entry):
+            if not inline.is_reference(container, entry):
                 yield f"env {entry.get('name')}", [str(entry.get("value") or "")]
 
 
-def _is_reference(entry: Mapping[str, Any]) -> bool:
-    return "#{" in str(entry.get("value") or "")
-
-
-def _own(container: Container, problems: list[Problem]) -> list[KeyDef]:
+def _own(container: Container, inline: Inline, problems: list[Problem]) -> list[KeyDef]:
     keys: dict[str, KeyDef] = {}
     origin = f"env of container {container.name}"
     reader = Reader(origin, problems)
-    for _, name, text in references(container):
+    for _, name, text in inline.references(container):
         if name in keys:
             what = f'"{name}" stands twice'
             problems.append(Problem(code=errors.DUPLICATE, what=what, source=origin, target=name))
         if not reference.KEY.fullmatch(name):
             what = f'"{name}" is not the name of a variable'
             problems.append(Problem(code=errors.NAME, what=what, source=origin, target=name))
+        before = len(problems)
         value = reader.value(text, name)
         if value is None:
+            problems[before:] = [replace(p, hint=p.hint or _NOT_MEANT) for p in problems[before:]]
             continue
         keys[name] = KeyDef(name=name, value=value, rule=None, origin=origin, place=name)
         if any(isinstance(part, str) and _EXPANSION.search(part) for part in value):

@@ -19,7 +19,7 @@ from typing import Any
 
 from injector.core.plan import NATIVE, ContainerPlan, Plan, PlanValue
 from injector.core.stores.source import Source
-from webhook.core import asking, jsonpatch
+from webhook.core import jsonpatch
 from webhook.core import pod as pods
 from webhook.core.our_container import (
     ENV_VOLUME,
@@ -59,7 +59,8 @@ def operations(
     for container in targets:
         part = by_name[container.name]
         absent = frozenset(i.name for i in part.env if _may_be_absent(plan.values[i.value]))
-        found += container_operations(container, part, files_path, absent)
+        inline = frozenset(name for owner, name, _ in plan.sources if owner == container.name)
+        found += container_operations(container, part, files_path, absent, inline)
     found += jsonpatch.append("/spec/volumes", body.get("volumes"), volumes(plan, needed))
     if plan.group is not None:
         found += group_operations(pod)
@@ -74,23 +75,29 @@ def operations(
 
 
 def container_operations(
-    container: Container, part: ContainerPlan, files_path: str, absent: frozenset[str]
+    container: Container,
+    part: ContainerPlan,
+    files_path: str,
+    absent: frozenset[str],
+    inline: frozenset[str],
 ) -> list[Operation]:
     """Return the operations that give one container its variables and files.
 
-    `absent` names the variables that are left out when they have no value.
+    `absent` names the variables that are left out when they have no value, `inline` those that the
+    container's own `env` sets with references.
     """
     found: list[Operation] = []
     is_native = part.env_mode == NATIVE
     raw, pointer = container.raw, container.pointer
-    references = {name: index for index, name, _ in asking.references(container)}
+    names = [str(entry.get("name")) for entry in container.env]
+    references = {name: index for index, name in enumerate(names) if name in inline}
     if part.env and not is_native:
         for at, command in ((f"{pointer}/command", container.command), *container.exec_hooks()):
             found += jsonpatch.prepend(at, command, LAUNCHER)
     if is_native:
-        names = [item.name for item in part.env]
         entries = {
-            name: _file_key(container.name, name, is_optional=name in absent) for name in names
+            item.name: _file_key(container.name, item.name, is_optional=item.name in absent)
+            for item in part.env
         }
         found += [
             jsonpatch.replace(f"{pointer}/env/{i}", entries[name]) for name, i in references.items()

@@ -12,6 +12,7 @@ from injector.core.plan import LAUNCHER, ContainerPlan, Plan
 from webhook.core import asking, patch, policy
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish, parse
+from webhook.core.asking import Targets
 from webhook.core.catalog import Catalog
 from webhook.core.our_container import GROUP, Injection
 from webhook.core.policy_model import Policy
@@ -89,46 +90,53 @@ def planned(
         problems.append(
             Problem(code=errors.NOT_SUPPORTED, what=what, source=f"annotation {PREFIX}mode")
         )
-    parts = _parts(pod, found.all, wish, resolution, catalog, problems)
+    parts = _parts(pod, found, wish, resolution, catalog, problems)
     if parts and not problems:
-        made = _made(pod, found.all, parts, asked, resolution, injection, problems)
-    verdict = policy.Verdict()
-    if made is not None:
-        verdict = policy.judge(before.policies, before.subject, wish, made.plan, resolution)
-        problems += verdict.denials
+        made = _made(pod, found, parts, asked, resolution, injection, problems)
+    left = found.inline.left(pod, catalog, namespace=namespace, service=wish.service or "")
+    # With nothing to inject there is still something to judge: what was hidden, and settings.
+    if made is not None or not problems:
+        plan = Plan(namespace=namespace, service_account=asked.service_account)
+        plan = plan if made is None else made.plan
+        verdict = policy.judge(before.policies, before.subject, wish, plan, resolution)
+    else:
+        verdict = policy.broken(before.policies)
+    problems += verdict.denials
     problems = [*before.settings.denials, *problems]
     return Planned(
         made=None if problems else made,
         stores=tuple(store.name for store in resolution.stores),
         wish=wish,
         problems=tuple(dict.fromkeys(problems)),
-        warnings=(*before.settings.warnings, *verdict.warnings),
+        warnings=(*before.settings.warnings, *verdict.warnings, *left),
         audits=(*before.settings.audits, *verdict.audits),
     )
 
 
 def _parts(
     pod: Mapping[str, Any],
-    concerned: tuple[pods.Container, ...],
+    found: Targets,
     wish: Wish,
     resolution: Resolution,
     catalog: Catalog,
     problems: list[Problem],
 ) -> list[ContainerPlan]:
     parts = []
-    for container in concerned:
+    for container in found.all:
         env = resolution.env.get(container.name, ())
         files = resolution.files.get(container.name, ())
         if not env and not files:
             continue
         mode = LAUNCHER
         if env:
-            found = asking.env_mode(container, wish, is_native_ready=catalog.is_native_ready)
-            if isinstance(found, Problem):
-                problems.append(found)
+            chosen = asking.env_mode(container, wish, is_native_ready=catalog.is_native_ready)
+            if isinstance(chosen, Problem):
+                problems.append(chosen)
             else:
-                mode = found
-                problems += asking.exposed(container, frozenset(item.name for item in env), mode)
+                mode = chosen
+                problems += asking.exposed(
+                    container, frozenset(item.name for item in env), mode, found.inline
+                )
         part = ContainerPlan(name=container.name, env_mode=mode, env=env, files=files)
         problems += _overlaps(pod, container, part, wish.files_path)
         parts.append(part)
@@ -138,7 +146,7 @@ def _parts(
 
 def _made(
     pod: Mapping[str, Any],
-    concerned: tuple[pods.Container, ...],
+    found: Targets,
     parts: list[ContainerPlan],
     asked: Asked,
     resolution: Resolution,
@@ -146,7 +154,7 @@ def _made(
     problems: list[Problem],
 ) -> Made | None:
     names = {part.name for part in parts}
-    targets = tuple(c for c in concerned if c.name in names)
+    targets = tuple(c for c in found.all if c.name in names)
     group = None if patch.sole_user(pod, targets) else GROUP
     unreadable = _unreadable(parts, group)
     if unreadable:
@@ -162,7 +170,7 @@ def _made(
         group=group,
         deadline_s=injection.deadline_s,
         sources=tuple(
-            (c.name, name, text) for c in targets for _, name, text in asking.references(c)
+            (c.name, name, text) for c in targets for _, name, text in found.inline.references(c)
         ),
     )
     try:

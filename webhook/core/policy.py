@@ -78,11 +78,20 @@ def judge(
     found = _Findings()
     for policy in policies:
         if policy.problems:
-            what = "the policy does not compile, so it denies what it matches"
-            found.deny(problem_of(policy, "match", what))
+            found.deny(_broken(policy))
         else:
             found.add(policy, Judge(policy, subject, wish, plan, resolution).problems())
     return found.verdict()
+
+
+def broken(policies: tuple[Policy, ...]) -> Verdict:
+    """Return what policies say of a pod without a plan that can be judged."""
+    return Verdict(denials=tuple(_broken(policy) for policy in policies if policy.problems))
+
+
+def _broken(policy: Policy) -> Problem:
+    what = "the policy does not compile, so it denies what it matches"
+    return problem_of(policy, "match", what)
 
 
 class _Findings:

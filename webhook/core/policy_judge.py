@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from injector.core import errors
+from injector.core import budget, errors
 from injector.core.errors import Problem
-from injector.core.plan import NATIVE, Pick, Plan, Read
+from injector.core.plan import NATIVE, Pick, Plan, Read, Use
 from webhook.core.annotations import PREFIX, Wish
+from webhook.core.definitions import FileDef, KeyDef
 from webhook.core.globs import any_matches, name_matches, path_matches
 from webhook.core.policy_model import Policy
 from webhook.core.resolution import Resolution
+
+MAX_KEYS_NAMED = 8
+"""Denied keys that are named for one value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,7 @@ class Judge:
             *self._reads(),
             *self._imports(),
             *self._keys(),
+            *self._inline(),
             *self._modes(),
             *self._refresh(),
             *self._finals(),
@@ -98,18 +103,62 @@ class Judge:
         return found
 
     def _keys(self) -> list[Problem]:
+        """Return a problem for each denied key that a target is called by, or is made from.
+
+        A key reaches a target under whatever name: as another key, in a URL, in a file.
+        """
+        if not self.rules.keys_deny:
+            return []
+        made_from = self._denied_below()
         found = []
         for trace in self.resolution.traces:
-            where = {"target": trace.target, "origin": trace.key.origin}
-            if not trace.target.startswith("file ") and any_matches(
-                trace.key.name, self.rules.keys_deny
-            ):
-                found.append(
-                    problem_of(
-                        self.policy, "keys", f'the key "{trace.key.name}" is not allowed', **where
-                    )
+            budget.spend()
+            own = [(name, trace.key.origin) for name in names_of(trace.key) if self._denies(name)]
+            found += [
+                problem_of(
+                    self.policy,
+                    "keys",
+                    f'the key "{name}" is not allowed',
+                    target=trace.target,
+                    origin=origin,
                 )
+                for name, origin in dict.fromkeys((*own, *made_from[trace.value]))
+            ]
         return found
+
+    def _denied_below(self) -> list[tuple[tuple[str, str], ...]]:
+        """Return for each value of the plan the denied keys that it is made from, and their owners.
+
+        Values stand behind the ones they use, so one pass meets each once.
+        """
+        found: list[tuple[tuple[str, str], ...]] = []
+        for value in self.plan.values:
+            budget.spend(1 + len(value.parts))
+            keys = [(value.key, value.origin)] if self._denies(value.key) else []
+            for part in value.parts:
+                if isinstance(part, Use):
+                    keys += found[part.value]
+            found.append(tuple(dict.fromkeys(keys))[:MAX_KEYS_NAMED])
+        return found
+
+    def _denies(self, key: str) -> bool:
+        return any_matches(key, self.rules.keys_deny)
+
+    def _inline(self) -> list[Problem]:
+        if self.rules.inline != "forbidden":
+            return []
+        names: dict[str, list[str]] = {}
+        for container, name, _ in self.plan.sources:
+            names.setdefault(container, []).append(name)
+        return [
+            problem_of(
+                self.policy,
+                "inline",
+                f"references in env are forbidden, use annotations: {', '.join(found[:8])}",
+                source=f"container {container}",
+            )
+            for container, found in names.items()
+        ]
 
     def _modes(self) -> list[Problem]:
         found = []
@@ -165,6 +214,13 @@ class Judge:
             for name, below, origin in overridden
             if any_matches(name, self.policy.final)
         ]
+
+
+def names_of(definition: KeyDef | FileDef) -> tuple[str, ...]:
+    """Return the names under which a container gets what is defined: a file's path and its end."""
+    if isinstance(definition, KeyDef):
+        return (definition.name,)
+    return (definition.name, definition.path, definition.path.rpartition("/")[2])
 
 
 def problem_of(

@@ -35,6 +35,7 @@ class Rules:
     paths: tuple[PathRule, ...] = ()
     keys_deny: tuple[str, ...] = ()
     env: str = "allowed"
+    inline: str = "allowed"
     modes: tuple[str, ...] = ()
     imports_from: tuple[str, ...] | None = None
     versions: str = "any"
@@ -134,6 +135,9 @@ def _rules(fields: Fields) -> Rules:
         keys_deny=keys_deny,
         env=fields.text(
             "env", default="allowed", pattern="allowed|forbidden", form="allowed or forbidden"
+        ),
+        inline=fields.text(
+            "inline", default="allowed", pattern="allowed|forbidden", form="allowed or forbidden"
         ),
         modes=fields.texts("modes", pattern="launcher|native|init|sidecar|parallel"),
         imports_from=imports_from,

@@ -15,12 +15,13 @@ import re
 from injector.core import errors, grammar, reference
 from injector.core.errors import Problem
 from injector.core.fields import Fields
-from injector.core.reference import Expression, Filter, ServiceAddress, StoreRead, Value
+from injector.core.reference import Expression, Filter, ServiceAddress, SiblingKey, StoreRead, Value
 from webhook.core.definition_reader import Reader
 from webhook.core.definitions import KeyDef
 
 TYPES = ("postgres", "registry")
 POSTGRES_PORT = 5432
+_PASSWORD = "POSTGRES_PASSWORD"  # the name of a key
 _HOST = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?")
 
 
@@ -37,7 +38,7 @@ def take(fields: Fields, reader: Reader) -> tuple[KeyDef, ...]:
             form="the start of a variable's name",
         )
         if kind == "postgres":
-            made = _postgres(child, source)
+            made = _postgres(child, source, prefix=prefix)
         elif kind == "registry":
             made = _registry(child, source)
         else:
@@ -57,7 +58,7 @@ def take(fields: Fields, reader: Reader) -> tuple[KeyDef, ...]:
     return tuple(keys)
 
 
-def _postgres(fields: Fields, source: StoreRead | None) -> dict[str, Value]:
+def _postgres(fields: Fields, source: StoreRead | None, *, prefix: str) -> dict[str, Value]:
     database = fields.text(
         "database", pattern=r"[A-Za-z0-9_.-]{1,63}", form="the name of a database"
     )
@@ -69,12 +70,14 @@ def _postgres(fields: Fields, source: StoreRead | None) -> dict[str, Value]:
         return {}
     user = _pick(source, user_field)
     password = _pick(source, password_field)
+    # By name: whoever denies or asks for the password's key means what the URL holds, too.
+    login = [_encoded(SiblingKey(key=prefix + name)) for name in ("POSTGRES_USER", _PASSWORD)]
     url: Value = (
-        "postgresql://", _encoded(user), ":", _encoded(password), "@", *host, f":{port}/{database}",
+        "postgresql://", login[0], ":", login[1], "@", *host, f":{port}/{database}",
     )  # fmt: skip
     return {
         "POSTGRES_USER": (user,),
-        "POSTGRES_PASSWORD": (password,),
+        _PASSWORD: (password,),
         "POSTGRES_HOST": host,
         "POSTGRES_PORT": (port,),
         "POSTGRES_DB": (database,),
@@ -156,8 +159,8 @@ def _pick(source: StoreRead, field: str) -> Expression:
     )
 
 
-def _encoded(expression: Expression) -> Expression:
-    return Expression(reference=expression.reference, filters=(Filter(name="urlencode"),))
+def _encoded(reference: SiblingKey) -> Expression:
+    return Expression(reference=reference, filters=(Filter(name="urlencode"),))
 
 
 def _joined(value: Value) -> Value:

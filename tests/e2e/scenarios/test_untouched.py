@@ -52,6 +52,7 @@ def annotated(tenant):
     tenant.put_vault("db", user="shop")
     tenant.put_secret("s", {"a": "from a Secret"})
     annotations = pods.asking(
+        inject="true",
         env={"USER": f"#{{vault:secret/{tenant.namespace}/db#user}}"},
         files={"a": "#{k8s:s#a}"},
         containers="app,bare",
