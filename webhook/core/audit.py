@@ -37,7 +37,7 @@ def fields(request: Head, outcome: Outcome) -> dict[str, object]:
         "dry_run": request.dry_run,
         "user": _name(request.user_info.username),
     }
-    if raw and request.kind.kind == "Pod":
+    if isinstance(request, Request) and request.kind.kind == "Pod":
         found["service_account"] = (
             _name(_mapping(raw, "spec").get("serviceAccountName")) or "default"
         )
