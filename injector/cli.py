@@ -109,6 +109,11 @@ IN_CLUSTER = (
         summary="answer the API server's admission reviews",
     ),
     Command(
+        name="certificates",
+        target="webhook.rotation:main",
+        summary="keep the webhook's certificate and the caBundles that trust it",
+    ),
+    Command(
         name="fetch",
         target="injector.commands.fetch:main",
         summary="fetch a pod's values and hand them over",

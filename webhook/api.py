@@ -3,7 +3,8 @@
 Its models cost a hundred times what decoding the few fields we use costs, so only its transport is
 used: addresses, trust, tokens that rotate.
 
-`RBAC` is all that the webhook may do; the chart's rules are compared with it.
+`RBAC` is all that the webhook may do, `CERTIFICATES_RBAC` all that the certificates process may;
+the chart's rules are compared with them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ import aiohttp
 import msgspec
 from kubernetes_asyncio import client, config
 
+from injector.core import errors
+from injector.core.errors import Problem, Refused
+
 RBAC = (
     # API group, resource, verbs, limited to names given by settings
     ("secret-injector.io", "clustersecretstores", ("get", "list", "watch"), False),
@@ -32,12 +36,20 @@ RBAC = (
     ("coordination.k8s.io", "leases", ("get", "update"), True),
     ("", "namespaces", ("get", "list", "watch"), False),
     ("", "nodes", ("get", "list", "watch"), False),
+    ("", "secrets", ("get",), True),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", ("get",), True),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations", ("get",), True),
+)
+"""What the webhook's ServiceAccount may do. The Secret is the one of the serving certificate, in
+its own namespace (a Role); all else is cluster-wide (a ClusterRole)."""
+
+CERTIFICATES_RBAC = (
+    ("coordination.k8s.io", "leases", ("get", "update"), True),
     ("", "secrets", ("get", "update"), True),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", ("get", "patch"), True),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations", ("get", "patch"), True),
 )
-"""What the ServiceAccount may do. The Secret is the one of the serving certificate, in the own
-namespace (a Role); all else is cluster-wide (a ClusterRole)."""
+"""What the ServiceAccount of the certificates process may do: no other account may patch these."""
 
 REQUEST_TIMEOUT_S = 30
 MAX_LINE_BYTES = 16 * 2**20
@@ -161,6 +173,22 @@ async def connect(kubeconfig: Path | None, server: str = "") -> Api:
     if urlsplit(str(configuration.host)).scheme not in ("http", "https"):
         raise config.ConfigException("the API server's address is not a URL")
     return Api(configuration)
+
+
+async def reach(kubeconfig: Path | None) -> Api:
+    """Return the API as `connect` does; raises Refused (SI-201) when there is no way to it."""
+    try:
+        return await connect(kubeconfig)
+    except (config.ConfigException, OSError):
+        # The library's words quote entries of the file, with the tokens in them.
+        why = (
+            "this is no pod that has an API token"
+            if kubeconfig is None
+            else f"{kubeconfig} names no cluster and user that can be used"
+        )
+        what = f"no way to reach a cluster: {why}"
+        hint = "--kubeconfig names one, --catalog needs none"
+        raise Refused([Problem(code=errors.ARGUMENT, what=what, hint=hint)]) from None
 
 
 async def connect_as_user(kubeconfig: str | None, context: str | None) -> Api:

@@ -43,10 +43,9 @@ class Pair:
         """Show whose certificate it is and until when."""
         return f"Pair({', '.join(self.names)}, until {self.not_after.isoformat()})"
 
-    def is_due(self, now: datetime, *, early: float = 0) -> bool:
-        """Say whether to renew: past two thirds of the life, less `early` (a share of the life)."""
-        life = self.not_after - self.not_before
-        return now >= self.not_before + life * (RENEW_AT - early)
+    def is_due(self, now: datetime) -> bool:
+        """Say whether to renew: past two thirds of the life."""
+        return now >= self.not_before + (self.not_after - self.not_before) * RENEW_AT
 
 
 def issue(names: Iterable[str], *, now: datetime, life: timedelta) -> Pair:
@@ -130,7 +129,7 @@ def extend(bundle: bytes, ca: bytes, *, now: datetime) -> bytes:
     """Return the bundle with the authority in it; the bundle itself when it needs no change.
 
     The newest stands first. Expired authorities leave; others stay, for replicas that still serve
-    under them. So replicas that act at once, on old news too, only ever add what each needs.
+    under them. So writers that act at once, on old news too, only ever add what each needs.
     """
     present = parse_bundle(bundle)
     wanted = [each for each in present if each.not_valid_after_utc > now]
@@ -140,6 +139,12 @@ def extend(bundle: bytes, ca: bytes, *, now: datetime) -> bytes:
     if present and len(kept) == len(present) and set(kept) == set(present):
         return bundle
     return b"".join(map(_pem, kept))
+
+
+def holds(bundle: bytes, ca: bytes) -> bool:
+    """Say whether the authority is in the bundle."""
+    wanted = parse_bundle(ca)
+    return bool(wanted) and set(wanted) <= set(parse_bundle(bundle))
 
 
 def verifies(server: ssl.SSLContext, bundle: bytes, name: str) -> bool:

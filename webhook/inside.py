@@ -8,16 +8,13 @@ import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from kubernetes_asyncio.config import ConfigException
-
-from injector.core import errors
-from injector.core.errors import Problem, Refused
-from webhook import api, readiness
+from webhook import api, published, readiness
 from webhook.cluster import Cluster
 from webhook.core.catalog import Catalog
-from webhook.issuer import Identity, Issuer
+from webhook.follower import Follower
 from webhook.lease import Lease
 from webhook.metrics import Metrics
+from webhook.published import Identity
 from webhook.settings import Settings
 from webhook.status import StatusWriter
 from webhook.tls import ServingCertificate
@@ -36,19 +33,7 @@ async def connect(
 
     Raises Refused (SI-201) when there is no way to reach a cluster.
     """
-    try:
-        server = await stack.enter_async_context(await api.connect(chosen.kubeconfig))
-    except (ConfigException, OSError):
-        # The library's words quote entries of the file, with the tokens in them.
-        why = (
-            "this is no pod that has an API token"
-            if chosen.kubeconfig is None
-            else f"{chosen.kubeconfig} names no cluster and user that can be used"
-        )
-        what = f"no way to reach a cluster: {why}"
-        hint = "--kubeconfig names one, --catalog needs none"
-        raise Refused([Problem(code=errors.ARGUMENT, what=what, hint=hint)]) from None
-
+    server = await stack.enter_async_context(await api.reach(chosen.kubeconfig))
     cluster = Cluster(server, on_fault=metrics.fault)
     parts["cluster"] = cluster.run
     checks["catalog"] = lambda: readiness.staleness(
@@ -66,18 +51,14 @@ async def connect(
         namespace=chosen.namespace,
         service=chosen.service,
         secret=chosen.tls_secret,
-        configurations=_configurations(chosen),
+        configurations=published.configurations(
+            chosen.mutating_configuration, chosen.validating_configuration
+        ),
     )
     if chosen.tls_cert is None:
-        issuer = Issuer(
-            server,
-            identity,
-            serving,
-            life_s=chosen.certificate_life_s,
-            settle_s=chosen.ca_settle_s,
-        )
-        parts["issuer"] = partial(issuer.run, every_s=chosen.tls_check_s)
-        checks["certificate trust"] = lambda: "" if issuer.is_trusted else UNTRUSTED
+        follower = Follower(server, identity, serving, settle_s=chosen.ca_settle_s)
+        parts["certificate"] = partial(follower.run, every_s=chosen.tls_check_s)
+        checks["certificate trust"] = lambda: "" if follower.is_trusted else UNTRUSTED
     elif identity.configurations:
         witness = Witness(server, identity, serving)
         parts["witness"] = partial(witness.run, every_s=chosen.tls_check_s)
@@ -96,11 +77,3 @@ async def connect(
 
 
 UNTRUSTED = "the caBundle of a webhook configuration does not accept what is served"
-
-
-def _configurations(chosen: Settings) -> tuple[str, ...]:
-    named = {
-        "mutatingwebhookconfigurations/": chosen.mutating_configuration,
-        "validatingwebhookconfigurations/": chosen.validating_configuration,
-    }
-    return tuple(kind + name for kind, name in named.items() if name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import Any, BinaryIO
 
 import msgspec
@@ -56,6 +57,14 @@ def set_up(level: str, stream: BinaryIO | None = None) -> Sink:
     # asyncio and aiohttp speak to `logging`; what they say of a connection is never about a review.
     logging.basicConfig(level=logging.CRITICAL, handlers=[logging.NullHandler()], force=True)
     return sink
+
+
+def place(fault: BaseException) -> list[str]:
+    """Return the frames of a fault as `file:line function`: code only, none of its values."""
+    return [
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(fault.__traceback__)
+    ]
 
 
 def _render(_logger: Any, _method: str, event: structlog.typing.EventDict) -> bytes:

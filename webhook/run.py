@@ -39,7 +39,7 @@ from webhook.core.review import Outcome, Request
 from webhook.core.validate import validate
 from webhook.crowd import Network
 from webhook.metrics import CONTENT_TYPE, Metrics
-from webhook.server import Admission, pages, place
+from webhook.server import Admission, pages
 from webhook.settings import Settings
 from webhook.tls import Files, ServingCertificate
 
@@ -257,7 +257,7 @@ async def _kept(name: str, part: Part, metrics: Metrics) -> None:
             while isinstance(first, BaseExceptionGroup):
                 first = first.exceptions[0]
             log.error(  # noqa: TRY400  # a message or a local may quote an object
-                "a part failed", part=name, fault=type(first).__name__, at=place(first)
+                "a part failed", part=name, fault=type(first).__name__, at=logs.place(first)
             )
         await asyncio.sleep(RESTART_S)
 

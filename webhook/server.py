@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from time import perf_counter
@@ -23,6 +22,7 @@ from multidict import CIMultiDict
 from injector.core import errors
 from injector.core.budget import OverBudget
 from injector.core.errors import Problem, Refused
+from webhook import logs
 from webhook.bulk import Bulk
 from webhook.core import audit, review
 from webhook.core.catalog import Catalog
@@ -192,7 +192,10 @@ class Admission:
         except Exception as fault:  # noqa: BLE001  # the client gets a code, the log the place
             self._metrics.fault("decide")
             log.error(  # noqa: TRY400  # a message or a local may quote the pod
-                "a decision failed", uid=head.uid[:64], fault=type(fault).__name__, at=place(fault)
+                "a decision failed",
+                uid=head.uid[:64],
+                fault=type(fault).__name__,
+                at=logs.place(fault),
             )
             outcome = FAULT
         answer = answer or review.answer(head, outcome, audit.notes(outcome))
@@ -279,14 +282,6 @@ def pages(table: Mapping[str, Page]) -> Callable[[web.BaseRequest], Awaitable[we
         return web.Response(status=status, body=body, headers={"Content-Type": kind})
 
     return handle
-
-
-def place(fault: BaseException) -> list[str]:
-    """Return the frames of a fault as `file:line function`: code only, none of its values."""
-    return [
-        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(fault.__traceback__)
-    ]
 
 
 def _timeout_s(query: str) -> float:

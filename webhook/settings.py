@@ -11,13 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, Self, get_type_hints
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_type_hints
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from webhook.core.our_container import Injection
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 ENV_PREFIX = "SECRET_INJECTOR_"
+_Chosen = TypeVar("_Chosen", bound="DataclassInstance")
+LEVELS = ("debug", "info", "warning", "error")
 
 
 def setting(default: Any, meaning: str) -> Any:
@@ -54,27 +59,26 @@ class Settings:
         300, "not ready when no word came from the API server for so long; 0 is never"
     )
 
-    tls_cert: Path | None = setting(None, "PEM chain to serve; unset, certificates are self-signed")
+    tls_cert: Path | None = setting(None, "PEM chain to serve; unset, the pair in the Secret")
     tls_key: Path | None = setting(None, "PEM key of the chain")
     tls_poll_s: float = setting(5, "how often the two files are looked at for a change")
     namespace: str = setting("", "the webhook's own namespace")
     service: str = setting("secret-injector", "name of the Service the API server calls")
     tls_secret: str = setting(
-        "secret-injector-tls", "Secret of the own namespace that holds the self-signed certificate"
+        "secret-injector-tls",
+        "Secret of the own namespace that `secret-injector certificates` keeps",
     )
     mutating_configuration: str = setting(
-        "", "MutatingWebhookConfiguration whose caBundle is kept; empty is none"
+        "",
+        "MutatingWebhookConfigurations that must trust the certificate, with commas; empty is none",
     )
     validating_configuration: str = setting(
-        "", "ValidatingWebhookConfiguration whose caBundle is kept; empty is none"
+        "", "ValidatingWebhookConfigurations that must trust it too, with commas; empty is none"
     )
     lease: str = setting(
         "", "Lease of the own namespace that elects who writes statuses; empty is nobody"
     )
     pod_name: str = setting("", "name of this replica; empty is the host's name")
-    certificate_life_s: float = setting(
-        90 * 86400, "validity of a self-signed certificate; it is renewed at two thirds"
-    )
     ca_settle_s: float = setting(
         10, "time API servers get to see a new caBundle before its certificate is served"
     )
@@ -131,10 +135,31 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     Raises Refused (SI-201) with every variable and combination that is wrong; a malformed flag ends
     the process as argparse does.
     """
-    types = {name: _plain(kind) for name, kind in get_type_hints(Settings).items()}
+    settings, problems = read(
+        Settings, argv, environ, command="webhook", purpose="Answer admission reviews."
+    )
+    problems += _contradictions(settings)
+    if problems:
+        raise Refused(problems)
+    return settings
+
+
+def read(
+    kind: type[_Chosen],
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    command: str,
+    purpose: str,
+) -> tuple[_Chosen, list[Problem]]:
+    """Return the settings of a command, and a problem for each variable of the wrong type.
+
+    `kind` is a dataclass whose fields are made by `setting`; `purpose` stands in `--help`.
+    """
+    types = {name: _plain(of) for name, of in get_type_hints(kind).items()}
     values: dict[str, Any] = {}
     problems = []
-    for spec in fields(Settings):
+    for spec in fields(kind):
         variable = ENV_PREFIX + spec.name.upper()
         if variable in environ:
             try:
@@ -143,28 +168,13 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
                 what = f"is not a {types[spec.name].__name__}"
                 problems.append(Problem(code=errors.ARGUMENT, what=what, source=variable))
 
-    given = _parser(types).parse_args(list(argv))
-    values |= {name: value for name, value in vars(given).items() if value is not None}
-    settings = Settings(**values)
-    problems += _contradictions(settings)
-    if problems:
-        raise Refused(problems)
-    return settings
-
-
-def _plain(kind: Any) -> Any:
-    """Return the type to make of a text: `Path | None` is Path."""
-    return Path if kind == Path | None else kind
-
-
-def _parser(types: Mapping[str, Any]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="secret-injector webhook",
-        description="Answer admission reviews. Every flag is also a variable: "
-        "--drain-grace-s is SECRET_INJECTOR_DRAIN_GRACE_S.",
+        prog=f"secret-injector {command}",
+        description=f"{purpose} Every flag is also a variable: "
+        f"--log-level is {ENV_PREFIX}LOG_LEVEL.",
         allow_abbrev=False,
     )
-    for spec in fields(Settings):
+    for spec in fields(kind):
         shown = "" if spec.default in ("", None, ()) else f" (default {spec.default})"
         parser.add_argument(
             "--" + spec.name.replace("_", "-"),
@@ -172,7 +182,23 @@ def _parser(types: Mapping[str, Any]) -> argparse.ArgumentParser:
             help=spec.metadata["meaning"] + shown,
             metavar=types[spec.name].__name__.upper(),
         )
-    return parser
+    given = parser.parse_args(list(argv))
+    values |= {name: value for name, value in vars(given).items() if value is not None}
+    return kind(**values), problems
+
+
+def not_above_zero(settings: DataclassInstance, suffixes: tuple[str, ...]) -> list[str]:
+    """Return a sentence for each setting with one of the suffixes that is not above zero."""
+    return [
+        f"--{spec.name.replace('_', '-')} must be above zero"
+        for spec in fields(settings)
+        if spec.name.endswith(suffixes) and getattr(settings, spec.name) <= 0
+    ]
+
+
+def _plain(kind: Any) -> Any:
+    """Return the type to make of a text: `Path | None` is Path."""
+    return Path if kind == Path | None else kind
 
 
 def _contradictions(settings: Settings) -> list[Problem]:
@@ -185,12 +211,7 @@ def _contradictions(settings: Settings) -> list[Problem]:
         problems.append("--catalog works without a cluster, so it needs --tls-cert and --tls-key")
     if not settings.image:
         problems.append("--image is needed: the image of the containers that are added to pods")
-    problems += [
-        f"--{spec.name.replace('_', '-')} must be above zero"
-        for spec in fields(settings)
-        if spec.name.endswith(("_timeout_s", "_poll_s", "_check_s", "_life_s", "max_body_bytes"))
-        and getattr(settings, spec.name) <= 0
-    ]
-    if settings.log_level not in ("debug", "info", "warning", "error"):
+    problems += not_above_zero(settings, ("_timeout_s", "_poll_s", "_check_s", "max_body_bytes"))
+    if settings.log_level not in LEVELS:
         problems.append("--log-level must be debug, info, warning or error")
     return [Problem(code=errors.ARGUMENT, what=what) for what in problems]

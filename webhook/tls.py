@@ -1,7 +1,7 @@
 """The certificate that is served: swapped in a living SSLContext, so connections never notice.
 
 Two sources: files that somebody else renews (here), and a self-signed pair in a Secret
-(`webhook/issuer.py`). The key is in memory and in its source, on no disk of ours.
+(`webhook/follower.py`). The key is in memory and in its source, on no disk of ours.
 """
 
 from __future__ import annotations

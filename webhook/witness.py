@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from webhook import issuer
+from webhook import published
 from webhook.api import Api, ApiFailure
-from webhook.issuer import Identity
+from webhook.published import Identity
 from webhook.tls import ServingCertificate
 
 log = structlog.get_logger()
@@ -36,14 +36,14 @@ class Witness:
                 await self.round()
             except ApiFailure as failure:
                 log.warning("caBundle not read", status=failure.status, cause=failure.reason)
-            await pause(every_s if self.is_trusted else min(every_s, issuer.EAGER_S))
+            await pause(every_s if self.is_trusted else min(every_s, published.EAGER_S))
 
     async def round(self) -> None:
         """Look once. Raises ApiFailure."""
         bundles = [
             bundle
             for path in self._identity.configurations
-            for bundle in issuer.bundles(await issuer.configuration(self._api, path))
+            for bundle in published.bundles(await published.configuration(self._api, path))
         ]
         self.is_trusted = all(
             self._serving.is_trusted_by(bundle, self._identity.host) for bundle in bundles

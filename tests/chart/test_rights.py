@@ -1,7 +1,9 @@
-"""The rights of the webhook's account, as a list to read: changing it changes the promise."""
+"""The rights of each account of ours, as lists to read: changing one changes the promise."""
+
+import pytest
 
 from tests.chart.manifests import TEMPLATES, documents
-from webhook.api import RBAC
+from webhook.api import CERTIFICATES_RBAC, RBAC
 
 OWN = ["clusterinjectionpolicies", "clustersecretstores", "environmentsecrets", "servicesecrets"]
 
@@ -13,20 +15,31 @@ WEBHOOK = {
     + [
         ("", "namespaces", ("get", "list", "watch"), None),
         ("", "nodes", ("get", "list", "watch"), None),
-        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", ("get", "patch"), "name"),
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", ("get",), "name"),
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations", ("get",), "name"),
+    ],
+    "own namespace": [
+        ("coordination.k8s.io", "leases", ("get", "update"), "name"),
+        ("", "secrets", ("get",), "secret-injector.certificateSecret"),
+    ],
+}
+"""(API group, resource, verbs, the one name it is limited to)."""
+
+CERTIFICATES = {
+    "cluster": [
         (
             "admissionregistration.k8s.io",
-            "validatingwebhookconfigurations",
+            f"{kind}webhookconfigurations",
             ("get", "patch"),
-            "name",
-        ),
+            "webhook",
+        )
+        for kind in ("mutating", "validating")
     ],
     "own namespace": [
         ("coordination.k8s.io", "leases", ("get", "update"), "name"),
         ("", "secrets", ("get", "update"), "secret-injector.certificateSecret"),
     ],
 }
-"""(API group, resource, verbs, the one name it is limited to)."""
 
 PEOPLE = {
     "name-view": [
@@ -57,9 +70,16 @@ def grants(role):
     ]
 
 
-def test_webhook_may_do_exactly_this():
+@pytest.mark.parametrize(
+    ("template", "account", "rights"),
+    [
+        ("rbac.yaml", "secret-injector.serviceAccountName", WEBHOOK),
+        ("certificates-rbac.yaml", "secret-injector.certificatesAccountName", CERTIFICATES),
+    ],
+)
+def test_an_account_may_do_exactly_this(template, account, rights):
     """Its whole rights are the golden list: no pods, no tokens, one Secret by its name."""
-    roles = {document["kind"]: document for document in documents(TEMPLATES / "rbac.yaml")}
+    roles = {document["kind"]: document for document in documents(TEMPLATES / template)}
 
     assert {
         kind: document["metadata"]["name"] for kind, document in roles.items()
@@ -67,18 +87,45 @@ def test_webhook_may_do_exactly_this():
     assert {
         "cluster": grants(roles["ClusterRole"]),
         "own namespace": grants(roles["Role"]),
-    } == WEBHOOK
+    } == rights
+    assert {
+        subject["name"]
+        for kind in ("ClusterRoleBinding", "RoleBinding")
+        for subject in roles[kind]["subjects"]
+    } == {account}
 
 
-def test_webhook_has_every_right_that_it_uses():
-    """What the code declares to ask of the API server is granted, and by name where it says so."""
-    granted = {
+@pytest.mark.parametrize(
+    ("declared", "rights"), [(RBAC, WEBHOOK), (CERTIFICATES_RBAC, CERTIFICATES)]
+)
+def test_an_account_has_exactly_the_rights_that_its_program_uses(declared, rights):
+    """What the code declares to ask of the API server is granted, by name where it says so."""
+    granted = [
         (group, resource, verbs, name is not None)
-        for lines in WEBHOOK.values()
+        for lines in rights.values()
         for group, resource, verbs, name in lines
-    }
+    ]
 
-    assert [line for line in RBAC if tuple(line) not in granted] == []
+    assert sorted(map(tuple, declared)) == sorted(granted)
+
+
+def test_no_account_that_listens_may_change_a_webhook_configuration():
+    """Whoever may do that can have every object of the cluster sent to them, Secrets included."""
+    changing = {"patch", "update", "create", "delete", "deletecollection", "*"}
+    able = {
+        path.name
+        for path in TEMPLATES.rglob("*.yaml")
+        for document in documents(path)
+        if document.get("kind") in ("ClusterRole", "Role")
+        for _, resource, verbs, _ in grants(document)
+        if resource.endswith("webhookconfigurations") and changing & set(verbs)
+    }
+    [process] = [d for d in documents(TEMPLATES / "certificates.yaml") if d["kind"] == "Deployment"]
+    [container] = process["spec"]["template"]["spec"]["containers"]
+
+    assert able == {"certificates-rbac.yaml"}
+    assert container["args"] == ["certificates"]
+    assert "ports" not in container
 
 
 def test_people_get_no_rights_on_what_platform_teams_own():

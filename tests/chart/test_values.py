@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.chart.manifests import CHART, TEMPLATES
+from webhook.rotation import RotationSettings
 from webhook.settings import Settings
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -60,7 +61,7 @@ def test_defaults_satisfy_the_schema():
 
 def test_values_and_schema_name_the_same_settings():
     """Every setting has a default and a schema; probes and resources are partial."""
-    partial = re.compile(r"(\w+Probe|resources)\.")
+    partial = re.compile(r"(\w+Probe|(certs\.process\.)?resources)\.")
     found = [(path, where) for path, where in names(VALUES, SCHEMA) if not partial.match(path)]
 
     assert found == []
@@ -89,13 +90,20 @@ def test_every_value_is_used():
 
 
 def test_process_knows_every_variable_that_the_chart_sets():
-    """Each variable of the webhook's container is a setting of the process."""
+    """Each variable of a container of ours is a setting of its process."""
     text = (TEMPLATES / "_settings.tpl").read_text()
-    variables = re.findall(r"^([A-Z_]+): ", text, flags=re.MULTILINE)
-    known = {field.name.upper() for field in dataclasses.fields(Settings)}
+    webhook, certificates = text.split('define "secret-injector.certificatesSettings"')
+    found = {
+        kind: re.findall(r"^([A-Z_]+): ", part, flags=re.MULTILINE)
+        for kind, part in ((Settings, webhook), (RotationSettings, certificates))
+    }
+    known = {kind: {field.name.upper() for field in dataclasses.fields(kind)} for kind in found}
 
-    assert "IMAGE" in variables
-    assert [name for name in variables if name not in known] == []
+    assert "IMAGE" in found[Settings]
+    assert "CERTIFICATE_LIFE_S" in found[RotationSettings]
+    assert [
+        name for kind, names in found.items() for name in names if name not in known[kind]
+    ] == []
 
 
 @pytest.mark.parametrize(

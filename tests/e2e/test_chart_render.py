@@ -104,6 +104,11 @@ def test_defaults_render_these_objects(render):
             for what in ("ephemeral-containers", "pods")
         ]
         + [("Secret", f"{name}-tls"), ("Pod", f"{name}-test")]
+        + [(f"ClusterRole{kind}", f"{name}-certificates") for kind in ("", "Binding")]
+        + [
+            (kind, f"{name}-certificates")
+            for kind in ("Deployment", "Lease", "Role", "RoleBinding", "ServiceAccount")
+        ]
         + [
             (kind, name)
             for kind in (
@@ -161,7 +166,7 @@ def test_only_pods_that_ask_can_be_held_up(render):
 
 
 def test_secret_is_made_empty(render):
-    """No data stands in the chart's Secret: what the webhook writes there is not the chart's."""
+    """No data is in the chart's Secret: what the certificates process writes is not the chart's."""
     secret = render()["Secret", "injector-secret-injector-tls"]
 
     assert sorted(secret) == ["apiVersion", "kind", "metadata", "type"]
@@ -217,13 +222,36 @@ def test_foreign_certificates_need_no_rights(render, values, source):
     assert "secrets" not in {resource for resource, _ in granted}
     assert {verb for resource, verb in granted if resource.endswith("configurations")} == {"get"}
     assert ("Secret", "injector-secret-injector-tls") not in objects
+    assert [name for _, name in objects if name.endswith("-certificates")] == []
+
+
+def test_nothing_selects_the_certificates_process(render):
+    """Service, disruption budget and network policy of the webhook do not match its pods."""
+    objects = render({"networkPolicy": {"enabled": True}})
+    name = "injector-secret-injector"
+    process = objects["Deployment", f"{name}-certificates"]["spec"]
+    labels = process["template"]["metadata"]["labels"].items()
+    selectors = [
+        objects["Service", name]["spec"]["selector"],
+        objects["Deployment", name]["spec"]["selector"]["matchLabels"],
+        objects["PodDisruptionBudget", name]["spec"]["selector"]["matchLabels"],
+        objects["NetworkPolicy", name]["spec"]["podSelector"]["matchLabels"],
+    ]
+    closed = objects["NetworkPolicy", f"{name}-certificates"]["spec"]
+
+    assert [selector for selector in selectors if selector.items() <= labels] == []
+    assert closed["podSelector"]["matchLabels"].items() <= labels
+    assert closed["policyTypes"] == ["Ingress"]
+    assert "ingress" not in closed
 
 
 def test_numbers_reach_the_process_as_written(render):
     """Helm's own number format does not get into the process's variables."""
     objects = render({"certs": {"duration": "87600h"}, "metrics": {"port": 65535}})
 
-    assert env(objects)["SECRET_INJECTOR_CERTIFICATE_LIFE_S"] == "315360000"
+    process = objects["Deployment", "injector-secret-injector-certificates"]
+    variables = process["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "SECRET_INJECTOR_CERTIFICATE_LIFE_S", "value": "315360000"} in variables
     assert env(objects)["SECRET_INJECTOR_METRICS_PORT"] == "65535"
     assert env(objects)["SECRET_INJECTOR_REQUEST_TIMEOUT_S"] == "4.5"
 

@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from tests.server.apiserver import ApiServer, answer, decoded, until
 from webhook import certificates, connections
 from webhook.api import ApiFailure
-from webhook.issuer import ADMISSION, Identity, Issuer
+from webhook.follower import Follower
+from webhook.issuer import Issuer
+from webhook.published import ADMISSION, Identity, configurations
 from webhook.tls import Files, ServingCertificate
 from webhook.witness import Witness
 
@@ -50,24 +52,24 @@ async def cluster():
 class Replica:
     """One webhook's certificate, with a clock that only moves when told."""
 
-    def __init__(self, client, **options):
+    def __init__(self, client):
         self.time_s = 0.0
         self.serving = ServingCertificate()
-        options = {
-            "life_s": LIFE.total_seconds(),
-            "settle_s": SETTLE_S,
-            "chance": lambda: 0.0,
-        } | options
-        self.issuer = Issuer(client, IDENTITY, self.serving, clock=lambda: self.time_s, **options)
+        self.follower = Follower(
+            client, IDENTITY, self.serving, settle_s=SETTLE_S, clock=lambda: self.time_s
+        )
+        self.round = self.follower.round
 
-    async def round(self):
-        """One round; a lost race is another round, as in its loop."""
-        while True:
-            try:
-                return await self.issuer.round()
-            except ApiFailure as failure:
-                if failure.status != 409:
-                    raise
+
+async def keep(client, **options):
+    """A round of the certificates process; a lost race is another round, as in its loop."""
+    issuer = Issuer(client, IDENTITY, life_s=LIFE.total_seconds(), **options)
+    while True:
+        try:
+            return await issuer.round()
+        except ApiFailure as failure:
+            if failure.status != 409:
+                raise
 
 
 def secret(server):
@@ -89,10 +91,12 @@ async def test_the_first_round_issues_a_certificate_that_the_configurations_trus
     """An empty Secret is filled, every caBundle gets the authority, and the handshake holds."""
     async with cluster() as (server, client):
         replica = Replica(client)
+        early = await replica.round()
+        await keep(client)
         settled = await replica.round()
         data, found = secret(server), bundles(server)
 
-    assert (settled, replica.issuer.is_trusted) == (True, True)
+    assert (early, settled, replica.follower.is_trusted) == (False, True, True)
     assert sorted(data) == ["ca.crt", "tls.crt", "tls.key"]
     assert found == [data["ca.crt"]] * 4
     assert certificates.verifies(replica.serving.context, data["ca.crt"], "webhook.injector.svc")
@@ -103,7 +107,7 @@ async def test_the_first_round_issues_a_certificate_that_the_configurations_trus
 async def test_the_authority_can_sign_nothing_more():
     """No key but the leaf's is kept: the Secret's key is not the authority's."""
     async with cluster() as (server, client):
-        await Replica(client).round()
+        await keep(client)
         data = secret(server)
 
     (authority,) = certificates.parse_bundle(data["ca.crt"])
@@ -112,11 +116,11 @@ async def test_the_authority_can_sign_nothing_more():
     assert b"".join(data.values()).count(b"BEGIN PRIVATE KEY") == 1
 
 
-async def test_two_replicas_that_race_end_with_one_certificate():
-    """Of five replicas that begin at once one issues; all serve its certificate and are trusted."""
+async def test_two_processes_that_race_end_with_one_certificate():
+    """Should two ever hold the lease, one issues; all replicas serve that and are trusted."""
     async with cluster() as (server, client):
         replicas = [Replica(client) for _ in range(5)]
-        await asyncio.gather(*(replica.round() for replica in replicas))
+        await asyncio.gather(*(keep(client) for _ in range(3)))
         settled = await asyncio.gather(*(replica.round() for replica in replicas))
 
     assert settled == [True] * 5
@@ -127,24 +131,17 @@ async def test_two_replicas_that_race_end_with_one_certificate():
 async def test_a_certificate_is_renewed_at_two_thirds_of_its_life():
     """A day before two thirds nothing happens; a day after, a new one is issued."""
     async with cluster() as (server, client):
-        await Replica(client, now=lambda: now() - timedelta(days=61)).round()
+        await keep(client, now=lambda: now() - timedelta(days=61))
         first = secret(server)["tls.crt"]
-        await Replica(client, now=lambda: now() - timedelta(days=2)).round()
+        await keep(client, now=lambda: now() - timedelta(days=2))
         assert secret(server)["tls.crt"] == first
+        await keep(client)
         replica = Replica(client)
         await replica.round()
 
         assert secret(server)["tls.crt"] != first
-        assert replica.issuer.is_trusted
+        assert replica.follower.is_trusted
         assert [len(certificates.parse_bundle(bundle)) for bundle in bundles(server)] == [2] * 4
-
-
-async def test_replicas_renew_at_moments_of_their_own():
-    """The one that drew the earliest moment issues while the others still wait."""
-    pair = certificates.issue(["a"], now=now() - timedelta(days=57), life=LIFE)
-
-    assert pair.is_due(now(), early=0.05)
-    assert not pair.is_due(now(), early=0.0)
 
 
 async def test_expired_authorities_leave_the_bundle():
@@ -163,14 +160,18 @@ async def test_a_bundle_that_somebody_emptied_is_filled_again():
     """A caBundle lost to an upgrade makes us not trusted for at most a round."""
     async with cluster() as (server, client):
         replica = Replica(client)
+        await keep(client)
         await replica.round()
         for path in IDENTITY.configurations:
             server.objects[ADMISSION + path]["webhooks"][1]["clientConfig"]["caBundle"] = (
                 "bm9uc2Vuc2U="
             )
         await replica.round()
+        assert not replica.follower.is_trusted
+        await keep(client)
+        await replica.round()
 
-        assert replica.issuer.is_trusted
+        assert replica.follower.is_trusted
         assert bundles(server) == [secret(server)["ca.crt"]] * 4
 
 
@@ -178,13 +179,14 @@ async def test_without_the_api_server_the_last_finding_stays():
     """A failing API server makes neither certificate nor trust go away."""
     async with cluster() as (server, client):
         replica = Replica(client)
+        await keep(client)
         await replica.round()
         server.faults.extend([("get", answer(500, "InternalError"))] * 3)
         for _ in range(3):
             with pytest.raises(ApiFailure):
-                await replica.issuer.round()
+                await replica.round()
 
-        assert replica.issuer.is_trusted
+        assert replica.follower.is_trusted
         assert replica.serving.is_valid(now())
 
 
@@ -194,9 +196,12 @@ async def test_a_configuration_that_is_missing_means_not_trusted():
         gone = server.objects.pop(ADMISSION + IDENTITY.configurations[1])
         replica = Replica(client)
         with pytest.raises(ApiFailure):
-            await replica.issuer.round()
-        assert not replica.issuer.is_trusted
+            await keep(client)
+        with pytest.raises(ApiFailure):
+            await replica.round()
+        assert not replica.follower.is_trusted
         server.objects[ADMISSION + IDENTITY.configurations[1]] = gone
+        await keep(client)
 
         assert await replica.round()
 
@@ -227,6 +232,7 @@ async def test_rotation_under_requests_fails_none():
 
     async with cluster() as (server, client):
         replicas = [Replica(client), Replica(client)]
+        await keep(client)
         ports, listeners = [], []
         for replica in replicas:
             await replica.round()
@@ -245,6 +251,8 @@ async def test_rotation_under_requests_fails_none():
         for _ in range(6):
             before = secret(server)["tls.crt"]
             server.objects[f"{SECRETS}/serving"]["data"] = {}
+            assert [await replica.round() for replica in replicas] == [False, False]
+            await keep(client)
             for replica in replicas:
                 await replica.round()
             count = done[0]
@@ -264,6 +272,66 @@ async def test_rotation_under_requests_fails_none():
 
     assert failures == []
     assert done[0] > 48
+
+
+async def test_a_pair_that_no_bundle_holds_yet_is_not_served():
+    """Between the Secret and the caBundles, and for a while after, the old certificate is served.
+
+    The time to wait begins when the last bundle holds the authority, and again when one loses it.
+    """
+    async with cluster() as (server, client):
+        replica = Replica(client)
+        await keep(client)
+        await replica.round()
+        first, old = replica.serving.pair.chain, bundles(server)[0]
+        server.objects[f"{SECRETS}/serving"]["data"] = {}
+        await keep(client)
+        hooks = server.objects[ADMISSION + IDENTITY.configurations[1]]["webhooks"]
+        new = hooks[1]["clientConfig"]["caBundle"]
+        served = []
+        for bundle, time_s in (
+            (None, 0),
+            (None, 99),
+            (new, 100),
+            (None, 105),
+            (new, 106),
+            (new, 115),
+        ):
+            text = base64.b64encode(old).decode() if bundle is None else bundle
+            hooks[1]["clientConfig"]["caBundle"] = text
+            replica.time_s = time_s
+            await replica.round()
+            served.append(replica.serving.pair.chain == first)
+        replica.time_s = 116
+        settled = await replica.round()
+
+    assert served == [True] * 6
+    assert settled
+    assert replica.serving.pair.chain == secret(server)["tls.crt"] != first
+
+
+async def test_the_webhook_changes_nothing():
+    """Whatever state Secret and configurations are in, a replica's rounds only read."""
+    async with cluster() as (server, client):
+        replica = Replica(client)
+        await replica.round()
+        await keep(client)
+        server.seen.clear()
+        await replica.round()
+        server.objects[f"{SECRETS}/serving"]["data"] = {}
+        await replica.round()
+
+    assert {verb for verb, _ in server.seen} == {"get"}
+
+
+def test_any_number_of_configurations_is_kept():
+    """Names are separated by commas; none is no configuration."""
+    assert configurations("a, b", "c") == (
+        "mutatingwebhookconfigurations/a",
+        "mutatingwebhookconfigurations/b",
+        "validatingwebhookconfigurations/c",
+    )
+    assert configurations("", " ,") == ()
 
 
 async def test_a_connection_outlives_the_swap_of_the_certificate():

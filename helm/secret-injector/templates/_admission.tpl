@@ -27,7 +27,7 @@ matchLabels:
 {{- end }}
 {{- end }}
 
-{{/* clientConfig of a path: {path, root}. In the self-signed mode the webhook writes the caBundle, so none stands here. */}}
+{{/* clientConfig of a path: {path, root}. In the self-signed mode the certificates process writes the caBundle, so none stands here. */}}
 {{- define "secret-injector.clientConfig" -}}
 clientConfig:
   service:

@@ -54,6 +54,32 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* The process that keeps the serving certificate. Its pods must not match the selectors of the webhook's. */}}
+{{- define "secret-injector.certificatesName" -}}
+{{- include "secret-injector.fullname" . }}-certificates
+{{- end }}
+
+{{- define "secret-injector.certificatesAccountName" -}}
+{{- default (include "secret-injector.certificatesName" .) .Values.certs.process.serviceAccount.name -}}
+{{- end }}
+
+{{- define "secret-injector.certificatesSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "secret-injector.name" . | trunc 50 | trimSuffix "-" }}-certificates
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "secret-injector.certificatesLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
+{{ include "secret-injector.certificatesSelectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: certificates
+app.kubernetes.io/part-of: secret-injector
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* Labels of a definition of ours, and its annotations: kept on uninstall when asked to. */}}
 {{- define "secret-injector.crdMetadata" -}}
 labels:

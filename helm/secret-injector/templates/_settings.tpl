@@ -13,7 +13,6 @@ MUTATING_CONFIGURATION: {{ $name }}
 VALIDATING_CONFIGURATION: {{ $name }}
 {{- if eq .Values.certs.mode "self-signed" }}
 TLS_SECRET: {{ include "secret-injector.certificateSecret" . }}
-CERTIFICATE_LIFE_S: {{ mul (.Values.certs.duration | trimSuffix "h" | int) 3600 | quote }}
 {{- else }}
 TLS_CERT: /etc/secret-injector/tls/tls.crt
 TLS_KEY: /etc/secret-injector/tls/tls.key
@@ -27,4 +26,16 @@ MEMORY_LIMIT: {{ .resources.limits.memory | quote }}
 FETCH_LOG_LEVEL: {{ .logLevel }}
 FETCH_DEADLINE_S: {{ .deadlineSeconds }}
 {{- end }}
+{{- end }}
+
+{{/* Variables of the certificates process without their prefix; webhook/rotation.py says what they mean. */}}
+{{- define "secret-injector.certificatesSettings" -}}
+{{- $name := include "secret-injector.fullname" . -}}
+LOG_LEVEL: {{ .Values.webhook.logLevel }}
+SERVICE: {{ $name }}
+LEASE: {{ include "secret-injector.certificatesName" . }}
+MUTATING_CONFIGURATION: {{ $name }}
+VALIDATING_CONFIGURATION: {{ $name }}
+TLS_SECRET: {{ include "secret-injector.certificateSecret" . }}
+CERTIFICATE_LIFE_S: {{ mul (.Values.certs.duration | trimSuffix "h" | int) 3600 | quote }}
 {{- end }}

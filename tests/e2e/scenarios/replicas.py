@@ -17,7 +17,9 @@ class Replicas:
 
     def __init__(self, cluster: LocalCluster, *, namespace: str, deployment: str) -> None:
         self._cluster, self._namespace, self._deployment = cluster, namespace, deployment
-        self._labels = f"app.kubernetes.io/instance={deployment}"
+        self._labels = (
+            f"app.kubernetes.io/instance={deployment},app.kubernetes.io/component=webhook"
+        )
 
     @property
     def count(self) -> int:

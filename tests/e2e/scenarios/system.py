@@ -74,7 +74,7 @@ class System:
 
     def replicas(self) -> list[Object]:
         """Return the webhook's pods."""
-        selector = f"app.kubernetes.io/instance={RELEASE}"
+        selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=webhook"
         return self.cluster.find("Pod", NAMESPACE, selector=selector)
 
     def tenant(self, namespace: str) -> Tenant:
