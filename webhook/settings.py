@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_type_hints
+
+import msgspec
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
-from webhook.core.our_container import Injection
+from webhook.core.our_container import Injection, PullSecrets
+from webhook.core.sizing import Sizes, Sizing, quantities
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -110,9 +113,23 @@ class Settings:
 
     image: str = setting("", "image of the containers that are added to pods, by digest")
     pull_policy: str = setting("IfNotPresent", "their imagePullPolicy")
-    cpu_request: str = setting("10m", "their CPU request; they have no CPU limit")
-    memory_request: str = setting("32Mi", "their memory request")
-    memory_limit: str = setting("128Mi", "their memory limit")
+    cpu_request: str = setting("10m", "their CPU request where the pod does not decide")
+    cpu_limit: str = setting("", "their CPU limit; empty: only where every container has one")
+    memory_request: str = setting("32Mi", "their memory request where the pod does not decide")
+    memory_limit: str = setting("128Mi", "their memory limit where the pod does not decide")
+    storage_request: str = setting("", "their request of ephemeral storage; empty is none")
+    storage_limit: str = setting("", "their limit of ephemeral storage; empty is none")
+    min_cpu: str = setting("10m", "no CPU limit of theirs is below")
+    min_memory: str = setting("64Mi", "no memory limit of theirs is below: the fetcher needs it")
+    max_cpu: str = setting("2", "most CPU that a pod's annotation may ask for")
+    max_memory: str = setting("1Gi", "most memory that a pod's annotation may ask for")
+    max_storage: str = setting("1Gi", "most ephemeral storage that an annotation may ask for")
+    run_as_user: str = setting(
+        "auto", "their UID: auto, none (the platform chooses, as OpenShift does), or a number"
+    )
+    pull_secrets: str = setting(
+        "", "pull Secrets for the image, as JSON: [{namespaces: [PATTERN], names: [NAME]}]"
+    )
     fetch_log_level: str = setting("info", "their log level")
     fetch_deadline_s: float = setting(120, "time a pod's fetch may take, retries included")
 
@@ -121,12 +138,51 @@ class Settings:
         return Injection(
             image=self.image,
             pull_policy=self.pull_policy,
-            cpu_request=self.cpu_request,
-            memory_request=self.memory_request,
-            memory_limit=self.memory_limit,
+            sizing=self._sizing(),
+            run_as_user=self._run_as_user(),
+            pull_secrets=self._pull_secrets(),
             log_level=self.fetch_log_level,
             deadline_s=self.fetch_deadline_s,
         )
+
+    def _sizing(self) -> Sizing:
+        """Return the sizes; raises ValueError with the name of what is not a quantity."""
+        return Sizing(
+            usual=Sizes(
+                requests=quantities(
+                    cpu=self.cpu_request,
+                    memory=self.memory_request,
+                    ephemeral_storage=self.storage_request,
+                ),
+                limits=quantities(
+                    cpu=self.cpu_limit,
+                    memory=self.memory_limit,
+                    ephemeral_storage=self.storage_limit,
+                ),
+            ),
+            min_allowed=quantities(cpu=self.min_cpu, memory=self.min_memory),
+            max_allowed=quantities(
+                cpu=self.max_cpu, memory=self.max_memory, ephemeral_storage=self.max_storage
+            ),
+        )
+
+    def _run_as_user(self) -> int | Literal["auto"] | None:
+        """Return the UID; raises ValueError."""
+        match self.run_as_user:
+            case "auto":
+                return "auto"
+            case "none":
+                return None
+            case text if text.isascii() and text.isdigit() and 0 < int(text) < 2**31:
+                return int(text)
+        raise ValueError("run-as-user")
+
+    def _pull_secrets(self) -> tuple[PullSecrets, ...]:
+        """Return the pull Secrets; raises ValueError."""
+        try:
+            return msgspec.json.decode(self.pull_secrets or "[]", type=tuple[PullSecrets, ...])
+        except msgspec.MsgspecError:
+            raise ValueError("pull-secrets") from None
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
@@ -212,6 +268,10 @@ def _contradictions(settings: Settings) -> list[Problem]:
     if not settings.image:
         problems.append("--image is needed: the image of the containers that are added to pods")
     problems += not_above_zero(settings, ("_timeout_s", "_poll_s", "_check_s", "max_body_bytes"))
+    try:
+        settings.injection()
+    except ValueError as error:
+        problems.append(f"the size or setting of {error} is not of its form; see --help")
     if settings.log_level not in LEVELS:
         problems.append("--log-level must be debug, info, warning or error")
     return [Problem(code=errors.ARGUMENT, what=what) for what in problems]

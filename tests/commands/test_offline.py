@@ -118,7 +118,8 @@ def test_explain_shows_what_a_key_is_where_it_stands_and_what_it_won_over(comman
         "└─ HOST   (container app)\n"
         "     is        other.internal\n"
         "     from      ServiceSecrets shop/checkout spec.env.HOST (services.yaml:15)\n"
-        "     overrides ServiceSecrets shop/base spec.env.HOST (services.yaml:6)"
+        "     overrides ServiceSecrets shop/base spec.env.HOST (services.yaml:6)\n"
+        "reserved for the pod, before → after injection: cpu 0 → 10m, memory 0 → 32Mi"
     )
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import asking, strategies
+from webhook.core import patch
 from webhook.core.catalog import Catalog
 
 CLUSTER = (asking.vault(), asking.node("v1.36.0"))
@@ -71,12 +72,17 @@ def _is_same(one, other):
 
 @given(strategies.pods())
 def test_an_injection_keeps_everything_that_was_there(pod):
-    """Nothing is removed but `#{}` entries, nothing changes outside of the places listed."""
+    """Nothing is removed but `#{}` entries, nothing changes outside of the places listed.
+
+    One annotation is added: that the volume holds nothing for which a node must be kept.
+    """
     before = copy.deepcopy(pod)
 
     after = _injected(pod)
 
     assert pod == before
+    added = after["metadata"]["annotations"].pop(patch.SAFE_TO_EVICT)
+    assert added in ("secret-injector", "secret-injector,secret-injector-env")
     assert after["metadata"] == before["metadata"]
     _assert_kept(before, after)
 

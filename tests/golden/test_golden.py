@@ -1,7 +1,7 @@
 """Golden cases: a pod and a cluster in, a patch and a plan or a refusal out, word for word.
 
 A case is a folder: pod.yaml, with catalog.yaml (objects of the cluster) and settings.yaml (fields
-of the request and of `Injection`) when it needs them. What comes out stands beside it:
+of the request and of `Settings`) when it needs them. What comes out stands beside it:
 
     patch.json, plan.json      injected; warnings.txt when there are any
     denied.txt                 the message that kubectl shows
@@ -21,6 +21,7 @@ from injector.core import plan_codec
 from webhook.core import decide, jsonpatch, review
 from webhook.core.catalog import Catalog
 from webhook.core.our_container import PLAN_VARIABLE
+from webhook.settings import Settings
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/pod.yaml"))
 OUTPUTS = ("patch.json", "plan.json", "warnings.txt", "denied.txt", "skipped.txt")
@@ -54,7 +55,7 @@ def _outputs(case):
     catalog, settings = case / "catalog.yaml", case / "settings.yaml"
     objects = yaml.safe_load_all(catalog.read_text()) if catalog.exists() else ()
     given = yaml.safe_load(settings.read_text()) if settings.exists() else {}
-    injection = decide.Injection(image=IMAGE, **given.get("injection", {}))
+    injection = Settings(image=IMAGE, **given.get("injection", {})).injection()
     request = _request(pod, given.get("request", {}))
     outcome = decide.decide(request, Catalog.of(objects), injection)
     answer = json.loads(review.answer(request, outcome))["response"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,8 +17,9 @@ from webhook.commands.documents import Document
 from webhook.commands.graph import graph
 from webhook.commands.offline import World
 from webhook.commands.places import Places
-from webhook.core import decide, inheritance, policy, provenance
+from webhook.core import decide, inheritance, policy, provenance, sizing
 from webhook.core import pod as pods
+from webhook.core.annotations import Wish
 from webhook.core.manifests import PodTemplate
 from webhook.core.provenance import Account
 
@@ -134,9 +135,26 @@ def _pod(world: World, template: PodTemplate, name: str | None) -> dict[str, Any
         "name": f"{template.namespace}/{template.name}",
         "policies": [p.name for p in policy.matching(world.catalog, subject)],
         "accounts": [asdict(row) | {"policies": _touching(row, warnings)} for row in rows],
+        "resources": _reserved(first, wish) if made is not None else {},
         "warnings": list(warnings),
         "problems": [problem.render() for problem in problems],
         "codes": sorted({problem.code.id for problem in problems}),
+    }
+
+
+def _reserved(pod: Mapping[str, Any], wish: Wish) -> dict[str, Any]:
+    """Return our container's size, and what the scheduler reserves without it and with it."""
+    sizes = sizing.fit(pod, offline.INJECTION.sizing, wish.resources).manifest()
+    ours = {"name": pods.NAME, "resources": sizes}
+    spec = pods.spec(pod)
+    injected = {"spec": {**spec, "initContainers": [ours, *(spec.get("initContainers") or ())]}}
+    return {
+        "container": sizes,
+        "reserved": {
+            resource: [sizing.text_of(value, resource) for value in (before, after)]
+            for resource, before in sizing.effective_requests(pod).items()
+            if (after := sizing.effective_requests(injected)[resource])
+        },
     }
 
 
@@ -165,6 +183,7 @@ def _services(world: World, name: str | None) -> list[dict[str, Any]]:
                     "name": f"{namespace}/{service}",
                     "policies": [],
                     "accounts": [asdict(row) | {"policies": []} for row in rows],
+                    "resources": {},
                     "warnings": [],
                     "problems": [problem.render() for problem in found.problems],
                     "codes": sorted({problem.code.id for problem in found.problems}),
@@ -201,6 +220,10 @@ def _tree(report: dict[str, Any]) -> str:
         lines.append(("└─ " if is_last else "├─ ") + _title(account))
         rail = "   " if is_last else "│  "
         lines += [f"{rail}  {label:<9} {text}" for label, text in _details(account)]
+    reserved = report["resources"].get("reserved", {})
+    if reserved:
+        sizes = (f"{name} {before} → {after}" for name, (before, after) in reserved.items())
+        lines.append("reserved for the pod, before → after injection: " + ", ".join(sizes))
     lines += [f"warning: {text}" for text in report["warnings"]]
     return "\n".join([*lines, *report["problems"]])
 

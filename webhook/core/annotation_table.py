@@ -84,6 +84,12 @@ ANNOTATIONS = (
         default=FILES_PATH,
     ),
     Annotation(
+        name="resources",
+        form="YAML map with requests and limits, as in a container",
+        meaning="the size of our container where the usual one does not fit",
+        default="fitted to the pod",
+    ),
+    Annotation(
         name="init-after",
         form="the name of an init container",
         meaning="our init container goes behind it instead of first",

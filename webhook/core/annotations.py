@@ -20,10 +20,11 @@ from functools import lru_cache
 
 from injector.core import errors, reference
 from injector.core.errors import Problem
-from webhook.core import yamltext
+from webhook.core import quantity, sizing, yamltext
 from webhook.core.annotation_table import ANNOTATIONS, FILES_PATH, INJECT, PREFIX, Annotation
 from webhook.core.definition_reader import MAX_PROBLEMS, Reader
 from webhook.core.definitions import Definitions
+from webhook.core.sizing import Sizes
 
 __all__ = [
     "ANNOTATIONS",
@@ -78,6 +79,7 @@ class Wish:
     refresh: str | None = None
     on_change: str = "none"
     files_path: str = FILES_PATH
+    resources: Sizes = field(default_factory=Sizes)
     init_after: str | None = None
     is_explicit: bool = False
     inline: tuple[str, ...] | None = None
@@ -129,6 +131,7 @@ class _AnnotationReader:
             )
             or "none",
             files_path=self._files_path(),
+            resources=self._resources(),
             init_after=self._match("init-after", reference.LABEL.pattern),
             is_explicit="inject" in self.found and inject == "true",
             inline=self._inline(),
@@ -238,6 +241,29 @@ class _AnnotationReader:
         else:
             return text
         return FILES_PATH
+
+    def _resources(self) -> Sizes:
+        found: dict[str, dict[str, int]] = {"requests": {}, "limits": {}}
+        tree = self._tree("resources")
+        for kind, entries in tree.items() if isinstance(tree, dict) else ():
+            if kind not in found or not isinstance(entries, Mapping):
+                self._form("resources", errors.did_you_mean(kind, found))
+                continue
+            for resource, text in entries.items():
+                value = quantity.parse(text) if isinstance(text, str) else None
+                if resource not in sizing.RESOURCES:
+                    what = f'"{resource}" is not one of ' + ", ".join(sizing.RESOURCES)
+                elif value is None or value <= 0:
+                    what = f"{kind}.{resource} is not a quantity such as 100m or 64Mi"
+                else:
+                    found[kind][resource] = value
+                    continue
+                self._problem(errors.ANNOTATION_VALUE, "resources", what)
+        for resource, limit in found["limits"].items():
+            if found["requests"].get(resource, 0) > limit:
+                what = f"requests.{resource} is above limits.{resource}"
+                self._problem(errors.ANNOTATION_VALUE, "resources", what)
+        return Sizes(requests=found["requests"], limits=found["limits"])
 
     def _form(self, name: str, hint: str = "") -> None:
         self._problem(errors.ANNOTATION_VALUE, name, f"must be {_BY_NAME[name].form}", hint)

@@ -127,6 +127,9 @@ def _key(pod: Mapping[str, Any], judged: Judged, known_before: frozenset[str] | 
             None if known_before is None else sorted(known_before),
             bool(body.get("volumes")),
             None if context is None else context.get("supplementalGroups") or (),
+            body.get("resources"),
+            body.get("imagePullSecrets"),
+            [pods.annotations_of(pod).get(name) for name in patch.READ_ANNOTATIONS],
             [
                 (
                     container.name,
@@ -135,6 +138,8 @@ def _key(pod: Mapping[str, Any], judged: Judged, known_before: frozenset[str] | 
                     container.command,
                     raw.get("args"),
                     raw.get("env"),
+                    raw.get("resources"),
+                    raw.get("restartPolicy"),
                     list(container.exec_hooks()),
                     [
                         (m.get("mountPath"), m.get("subPathExpr"))
@@ -176,6 +181,7 @@ def _outcome(
         injection,
         files_path=found.wish.files_path,
         init_after=found.wish.init_after,
+        wanted=found.wish.resources,
     )
     return Outcome(
         kind="inject",

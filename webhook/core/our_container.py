@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from injector.core.plan import NATIVE, Plan
 from injector.core.stores.source import Source
 from webhook.core.pod import NAME
+from webhook.core.sizing import Sizes, Sizing
 from webhook.core.source_volumes import whole_secrets
 
 ENV_VOLUME = f"{NAME}-env"
@@ -68,20 +69,35 @@ GROUP = 65532
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PullSecrets:
+    """Names of the pull Secrets for our image in these namespaces (patterns)."""
+
+    namespaces: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Injection:
     """What the platform team decided about the containers that are added."""
 
     image: str
     pull_policy: str = "IfNotPresent"
-    cpu_request: str = "10m"
-    memory_request: str = "32Mi"
-    memory_limit: str = "128Mi"
+    sizing: Sizing = field(default_factory=Sizing)
+    run_as_user: int | Literal["auto"] | None = "auto"
+    """auto: the one UID of the containers served, else 65532; None leaves it to the platform."""
+    pull_secrets: tuple[PullSecrets, ...] = ()
     log_level: str = "info"
     deadline_s: float = 120.0
 
 
 def init_container(
-    plan: Plan, encoded: str, needed: Sequence[Source], injection: Injection, *, user: int
+    plan: Plan,
+    encoded: str,
+    needed: Sequence[Source],
+    injection: Injection,
+    *,
+    user: int | None,
+    sizes: Sizes,
 ) -> dict[str, Any]:
     """Return our init container: PSA restricted, no token but the stores' own, the plan as env."""
     found = [
@@ -107,16 +123,13 @@ def init_container(
                 "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
             },
         ],
-        "resources": {
-            "requests": {"cpu": injection.cpu_request, "memory": injection.memory_request},
-            "limits": {"memory": injection.memory_limit},
-        },
+        "resources": sizes.manifest(),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
             "runAsNonRoot": True,
-            "runAsUser": user,
+            **({} if user is None else {"runAsUser": user}),
             "runAsGroup": GROUP,
             "seccompProfile": {"type": "RuntimeDefault"},
         },

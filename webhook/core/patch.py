@@ -19,22 +19,30 @@ from typing import Any
 
 from injector.core.plan import NATIVE, ContainerPlan, Plan, PlanValue
 from injector.core.stores.source import Source
-from webhook.core import jsonpatch
+from webhook.core import jsonpatch, sizing
 from webhook.core import pod as pods
+from webhook.core.globs import any_matches
 from webhook.core.our_container import (
     ENV_VOLUME,
     GROUP,
     SECRET_VOLUME,
     SOURCES_VOLUME,
     Injection,
+    PullSecrets,
     init_container,
 )
 from webhook.core.pod import NAME, Container
 from webhook.core.review import Operation
+from webhook.core.sizing import Sizes
 from webhook.core.source_volumes import projected, sources, whole_secrets
 
 LAUNCH_PATH = "/run/secret-injector"
 LAUNCHER = [f"{LAUNCH_PATH}/launcher", f"{LAUNCH_PATH}/env", "--"]
+SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+_SAFE_TO_EVICT_POINTER = "/metadata/annotations/" + SAFE_TO_EVICT.replace("/", "~1")
+OPENSHIFT_SCC = "openshift.io/scc"
+READ_ANNOTATIONS = (SAFE_TO_EVICT, OPENSHIFT_SCC)
+"""Annotations of others that a patch depends on."""
 
 _MIB = 1024 * 1024
 _FILE_BYTES, _ENV_BYTES, _LAUNCHER_BYTES = _MIB, 128 * 1024, 256 * 1024
@@ -49,6 +57,7 @@ def operations(
     *,
     files_path: str,
     init_after: str | None,
+    wanted: Sizes,
 ) -> list[Operation]:
     """Return the operations that carry out the plan in a pod that has no parts of ours."""
     by_name = {part.name: part for part in plan.containers}
@@ -64,8 +73,16 @@ def operations(
     found += jsonpatch.append("/spec/volumes", body.get("volumes"), volumes(plan, needed))
     if plan.group is not None:
         found += group_operations(pod)
-    user = sole_user(pod, targets) or GROUP
-    fetcher = init_container(plan, encoded, needed, injection, user=user)
+    found += pull_secret_operations(body, plan.namespace, injection.pull_secrets)
+    found += eviction_operations(pod, plan)
+    fetcher = init_container(
+        plan,
+        encoded,
+        needed,
+        injection,
+        user=owner(pod, targets, injection)[0],
+        sizes=sizing.fit(pod, injection.sizing, wanted),
+    )
     # Last, for it moves the indexes of the other init containers.
     inits = [str(c.get("name")) for c in body.get("initContainers") or ()]
     if not inits:
@@ -163,6 +180,57 @@ def group_operations(pod: Mapping[str, Any]) -> list[Operation]:
     if context is None:
         return [jsonpatch.add("/spec/securityContext", {"supplementalGroups": [GROUP]})]
     return list(jsonpatch.append("/spec/securityContext/supplementalGroups", groups, [GROUP]))
+
+
+def pull_secret_operations(
+    body: Mapping[str, Any], namespace: str, secrets: Sequence[PullSecrets]
+) -> list[Operation]:
+    """Return the operations that add the pull Secrets of the pod's namespace for our image."""
+    there = body.get("imagePullSecrets")
+    known = {entry.get("name") for entry in there or ()}
+    names = dict.fromkeys(
+        name
+        for each in secrets
+        if any_matches(namespace, each.namespaces)
+        for name in each.names
+        if name not in known
+    )
+    new = [{"name": name} for name in names]
+    return list(jsonpatch.append("/spec/imagePullSecrets", there, new)) if new else []
+
+
+def eviction_operations(pod: Mapping[str, Any], plan: Plan) -> list[Operation]:
+    """Return the operation that tells the cluster autoscaler that our volumes hold nothing to keep.
+
+    Without it some versions keep a node for the sake of an emptyDir. A pod that says it must not be
+    evicted still says so.
+    """
+    there = str(pods.annotations_of(pod).get(SAFE_TO_EVICT) or "")
+    names = [name for name in (part.strip() for part in there.split(",")) if name]
+    names += [name for name in _scratch_volumes(plan) if name not in names]
+    text = ",".join(names)
+    return [] if text == there else [jsonpatch.add(_SAFE_TO_EVICT_POINTER, text)]
+
+
+def _scratch_volumes(plan: Plan) -> list[str]:
+    has_native = any(part.env and part.env_mode == NATIVE for part in plan.containers)
+    return [NAME, ENV_VOLUME] if has_native else [NAME]
+
+
+def owner(
+    pod: Mapping[str, Any], targets: tuple[Container, ...], injection: Injection
+) -> tuple[int | None, int | None]:
+    """Return the UID of our container (None: the platform chooses), and the group for the files.
+
+    The group is None where the files belong to the one user who reads them.
+    """
+    sole = sole_user(pod, targets)
+    user = injection.run_as_user
+    if user == "auto":
+        # OpenShift chose the users of a pod that it annotated, and chooses ours as well.
+        is_chosen = OPENSHIFT_SCC in pods.annotations_of(pod)
+        user = sole or (None if is_chosen else GROUP)
+    return user, None if sole is not None and user == sole else GROUP
 
 
 def sole_user(pod: Mapping[str, Any], containers: tuple[Container, ...]) -> int | None:

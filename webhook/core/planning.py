@@ -9,12 +9,12 @@ from typing import Any
 from injector.core import errors, plan_codec
 from injector.core.errors import Problem, Refused
 from injector.core.plan import LAUNCHER, ContainerPlan, Plan
-from webhook.core import asking, patch, policy
+from webhook.core import asking, patch, policy, sizing
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish, parse
 from webhook.core.asking import Targets
 from webhook.core.catalog import Catalog
-from webhook.core.our_container import GROUP, Injection
+from webhook.core.our_container import Injection
 from webhook.core.policy_model import Policy
 from webhook.core.resolve import Asked, Resolution, resolve
 
@@ -90,6 +90,11 @@ def planned(
         problems.append(
             Problem(code=errors.NOT_SUPPORTED, what=what, source=f"annotation {PREFIX}mode")
         )
+    lowered = [p.rules.min_allowed for p in before.policies if not p.problems]
+    problems += [
+        Problem(code=errors.ANNOTATION_VALUE, what=what, source=f"annotation {PREFIX}resources")
+        for what in sizing.out_of_bounds(wish.resources, injection.sizing, lowered)
+    ]
     parts = _parts(pod, found, wish, resolution, catalog, problems)
     if parts and not problems:
         made = _made(pod, found, parts, asked, resolution, injection, problems)
@@ -155,7 +160,7 @@ def _made(
 ) -> Made | None:
     names = {part.name for part in parts}
     targets = tuple(c for c in found.all if c.name in names)
-    group = None if patch.sole_user(pod, targets) else GROUP
+    _, group = patch.owner(pod, targets, injection)
     unreadable = _unreadable(parts, group)
     if unreadable:
         problems += unreadable

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from injector.core import budget, errors
 from injector.core.errors import Problem
 from injector.core.plan import NATIVE, Pick, Plan, Read, Use
+from webhook.core import sizing
 from webhook.core.annotations import PREFIX, Wish
 from webhook.core.definitions import FileDef, KeyDef
 from webhook.core.globs import any_matches, name_matches, path_matches
@@ -46,6 +47,7 @@ class Judge:
             *self._inline(),
             *self._modes(),
             *self._refresh(),
+            *self._resources(),
             *self._finals(),
         ]
 
@@ -192,6 +194,23 @@ class Judge:
         what = f"refresh {wanted} is longer than {most:g}s"
         source = f"annotation {PREFIX}refresh"
         return [problem_of(self.policy, "maxRefresh", what, source=source)]
+
+    def _resources(self) -> list[Problem]:
+        source = f"annotation {PREFIX}resources"
+        found = []
+        for kind, wanted in (
+            ("requests", self.wish.resources.requests),
+            ("limits", self.wish.resources.limits),
+        ):
+            for resource, value in wanted.items():
+                least = self.rules.min_allowed.get(resource, value)
+                most = self.rules.max_allowed.get(resource, value)
+                if least <= value <= most:
+                    continue
+                side, bound = ("below", least) if value < least else ("above", most)
+                what = f"{kind}.{resource} is {side} {sizing.text_of(bound, resource)}"
+                found.append(problem_of(self.policy, "resources", what, source=source))
+        return found
 
     def _finals(self) -> list[Problem]:
         # The container's own env hides a key just as the annotation overrides it.

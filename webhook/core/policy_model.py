@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from injector.core import errors
 from injector.core.errors import Problem
 from injector.core.fields import Fields
-from webhook.core import selectors
+from webhook.core import quantity, selectors, sizing
 from webhook.core.annotations import ANNOTATIONS, PREFIX, parse
 from webhook.core.selectors import Selector
+from webhook.core.sizing import Quantities
 
 ACTIONS = ("Deny", "Warn", "Audit")
 GLOB = r"[-A-Za-z0-9_.*]{1,128}"
@@ -40,6 +41,8 @@ class Rules:
     imports_from: tuple[str, ...] | None = None
     versions: str = "any"
     max_refresh_s: float | None = None
+    min_allowed: Quantities = field(default_factory=dict)
+    max_allowed: Quantities = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +131,9 @@ def _rules(fields: Fields) -> Rules:
             "from", pattern=GLOB + r"(?:/" + GLOB + ")?", form="NAMESPACE or NAMESPACE/SERVICE"
         )
         imports.finish()
+    resources = fields.child("resources")
+    min_allowed, max_allowed = _sizes(resources, "minAllowed"), _sizes(resources, "maxAllowed")
+    resources.finish()
     rules = Rules(
         stores_allow=allow,
         stores_deny=deny,
@@ -144,9 +150,25 @@ def _rules(fields: Fields) -> Rules:
         versions=fields.text("versions", default="any", pattern="any|pinned", form="any or pinned"),
         max_refresh_s=fields.duration_s("maxRefresh", default=0.0, least=0.0, most=31_536_000.0)
         or None,
+        min_allowed=min_allowed,
+        max_allowed=max_allowed,
     )
     fields.finish()
     return rules
+
+
+def _sizes(fields: Fields, name: str) -> Quantities:
+    found = {}
+    child = fields.child(name)
+    for resource in sizing.RESOURCES:
+        text = child.optional(resource)
+        value = None if text is None else quantity.parse(text)
+        if value is not None and value > 0:
+            found[resource] = value
+        elif text is not None:
+            child.problem(resource, "is not a quantity such as 100m or 64Mi")
+    child.finish()
+    return found
 
 
 def pattern_problem(pattern: str) -> str | None:

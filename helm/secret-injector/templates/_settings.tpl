@@ -20,9 +20,21 @@ TLS_KEY: /etc/secret-injector/tls/tls.key
 IMAGE: {{ include "secret-injector.injectedImage" . | quote }}
 PULL_POLICY: {{ default .Values.image.pullPolicy .Values.injected.image.pullPolicy }}
 {{- with .Values.injected }}
-CPU_REQUEST: {{ .resources.requests.cpu | quote }}
-MEMORY_REQUEST: {{ .resources.requests.memory | quote }}
-MEMORY_LIMIT: {{ .resources.limits.memory | quote }}
+CPU_REQUEST: {{ .resources.requests.cpu | default "" | quote }}
+CPU_LIMIT: {{ .resources.limits.cpu | default "" | quote }}
+MEMORY_REQUEST: {{ .resources.requests.memory | default "" | quote }}
+MEMORY_LIMIT: {{ .resources.limits.memory | default "" | quote }}
+STORAGE_REQUEST: {{ index .resources.requests "ephemeral-storage" | default "" | quote }}
+STORAGE_LIMIT: {{ index .resources.limits "ephemeral-storage" | default "" | quote }}
+MIN_CPU: {{ .minAllowed.cpu | default "" | quote }}
+MIN_MEMORY: {{ .minAllowed.memory | default "" | quote }}
+MAX_CPU: {{ .maxAllowed.cpu | default "" | quote }}
+MAX_MEMORY: {{ .maxAllowed.memory | default "" | quote }}
+MAX_STORAGE: {{ index .maxAllowed "ephemeral-storage" | default "" | quote }}
+RUN_AS_USER: {{ .runAsUser | toString | quote }}
+{{- with .imagePullSecrets }}
+PULL_SECRETS: {{ toJson . | quote }}
+{{- end }}
 FETCH_LOG_LEVEL: {{ .logLevel }}
 FETCH_DEADLINE_S: {{ .deadlineSeconds }}
 {{- end }}
