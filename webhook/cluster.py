@@ -33,8 +33,15 @@ class _Labelled(msgspec.Struct):
     metadata: _Meta
 
 
+class _Taint(msgspec.Struct, omit_defaults=True):
+    key: str
+    effect: str = ""
+    value: str = ""
+
+
 class _NodeSpec(msgspec.Struct, omit_defaults=True):
     unschedulable: bool = False
+    taints: list[_Taint] = []
 
 
 class _NodeInfo(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -46,7 +53,7 @@ class _NodeStatus(msgspec.Struct, rename="camel"):
 
 
 class _Node(msgspec.Struct):
-    """The three fields of a Node we read; the rest of its 20 KB is skipped while it is decoded."""
+    """The few fields of a Node that we read; the rest of its 20 KB is skipped in decoding."""
 
     metadata: _Meta
     spec: _NodeSpec = msgspec.field(default_factory=_NodeSpec)

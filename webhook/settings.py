@@ -130,6 +130,9 @@ class Settings:
     pull_secrets: str = setting(
         "", "pull Secrets for the image, as JSON: [{namespaces: [PATTERN], names: [NAME]}]"
     )
+    native_env: str = setting(
+        "auto", "env-mode native: auto (by the nodes a pod can land on), always or never"
+    )
     fetch_log_level: str = setting("info", "their log level")
     fetch_deadline_s: float = setting(120, "time a pod's fetch may take, retries included")
 
@@ -141,6 +144,7 @@ class Settings:
             sizing=self._sizing(),
             run_as_user=self._run_as_user(),
             pull_secrets=self._pull_secrets(),
+            native_env=self.native_env,
             log_level=self.fetch_log_level,
             deadline_s=self.fetch_deadline_s,
         )
@@ -272,6 +276,8 @@ def _contradictions(settings: Settings) -> list[Problem]:
         settings.injection()
     except ValueError as error:
         problems.append(f"the size or setting of {error} is not of its form; see --help")
+    if settings.native_env not in ("auto", "always", "never"):
+        problems.append("--native-env must be auto, always or never")
     if settings.log_level not in LEVELS:
         problems.append("--log-level must be debug, info, warning or error")
     return [Problem(code=errors.ARGUMENT, what=what) for what in problems]

@@ -64,7 +64,7 @@ NO_COMMAND = code(
     "SI-108",
     USAGE,
     "a container without command needs a way to get its variables",
-    "set command, use files, or run Kubernetes 1.35 or newer on every node",
+    "set command, use files, or leave the container out with secret-injector.io/containers",
 )
 TOO_LARGE = code(
     "SI-109", USAGE, "too large", "split the set, or move large values to files of their own"

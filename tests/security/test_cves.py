@@ -176,13 +176,17 @@ def test_cve_2026_42875_eso_no_reference_of_a_store_has_a_namespace():
 
 
 def test_cve_2026_42876_eso_nothing_in_the_cluster_is_written():
-    """A decision is operations on the one pod it was asked about, in its spec (T7)."""
+    """A decision is operations on the one pod it was asked about (T7).
+
+    They are in its spec, and one is a note to the cluster autoscaler about our volumes.
+    """
     pod = asking.pod({"env": 'A: "#{vault:secret/a#x}"', "files": 'f: "#{k8s:app#x}"'})
 
     decided = asking.outcome(pod, VAULT)
 
     assert decided.operations
-    assert all(str(operation["path"]).startswith("/spec/") for operation in decided.operations)
+    elsewhere = [o for o in decided.operations if not str(o["path"]).startswith("/spec/")]
+    assert [(o["op"], o["value"]) for o in elsewhere] == [("add", "secret-injector")]
 
 
 def test_cve_2026_8715_vso_a_store_in_a_cluster_reads_no_file_of_the_machine():

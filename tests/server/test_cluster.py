@@ -10,6 +10,7 @@ from aiohttp import web
 from tests.server.apiserver import NAMESPACES, NODES, STORES, ApiServer, answer, until
 from webhook import reflector
 from webhook.cluster import RESOURCES, Cluster
+from webhook.core import nodes
 from webhook.reflector import Resource
 
 STORE = Resource(kind="ClusterSecretStore", path=STORES, is_optional=True)
@@ -300,7 +301,7 @@ async def test_of_nodes_and_namespaces_only_what_is_needed_is_asked_for():
         catalog = follower.cluster.catalog
 
     assert catalog.labels_of("shop") == {"kubernetes.io/metadata.name": "shop", "team": "a"}
-    assert catalog.kubelets == {"n1": (1, 37)}
+    assert catalog.nodes == {"n1": nodes.CAPABLE}
     accepts = {(verb, path): accept for verb, path, accept in follower.server.accepts}
     assert "as=PartialObjectMetadataList;" in accepts["list", NAMESPACES]
     assert "as=PartialObjectMetadata;" in accepts["watch", NAMESPACES]

@@ -11,8 +11,10 @@ from injector.core import errors, reference
 from injector.core.errors import Problem
 from injector.core.plan import LAUNCHER, NATIVE
 from injector.core.record import replace
+from webhook.core import nodes
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish
+from webhook.core.catalog import Catalog
 from webhook.core.definition_reader import Reader
 from webhook.core.definitions import Definitions, KeyDef
 from webhook.core.inline import Inline
@@ -113,30 +115,63 @@ def asked(
     )
 
 
-def env_mode(container: Container, wish: Wish, *, is_native_ready: bool) -> str | Problem:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeEnv:
+    """Whether the kubelet can read a pod's variables from files: `reason` says why not."""
+
+    reason: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether env-mode native works wherever the pod lands."""
+        return not self.reason
+
+
+def native_env(pod: Mapping[str, Any], catalog: Catalog, setting: str) -> NativeEnv:
+    """Return whether native variables work for the pod; `setting` is auto, always or never.
+
+    always and never are the platform's own knowledge: a kubelet's feature gate cannot be seen from
+    here (see docs/failure-modes.md).
+    """
+    if setting != "auto":
+        return NativeEnv(reason="" if setting == "always" else "the platform switched it off")
+    if not catalog.nodes:
+        return NativeEnv(reason="it needs Kubernetes 1.35 or newer, and no node is known")
+    found = nodes.blocker(pod, catalog.incapable_nodes)
+    if found is None:
+        return NativeEnv()
+    version = found.version or "an unknown version"
+    return NativeEnv(
+        reason=f'it needs Kubernetes 1.35 or newer, and node "{found.name}" runs {version}'
+    )
+
+
+def env_mode(container: Container, wish: Wish, native: NativeEnv) -> str | Problem:
     """Return how the container's variables reach its process, or why there is no way.
 
-    env-mode   command   every node >= 1.35   result
-    auto       yes       any                  launcher
-    auto       no        yes                  native
-    auto       no        no                   a problem
-    launcher   yes       any                  launcher
-    launcher   no        any                  a problem
-    native     any       yes                  native
-    native     any       no                   a problem
+    env-mode   command   native works where the pod lands   result
+    auto       yes       either                             launcher
+    auto       no        yes                                native
+    auto       no        no                                 a problem
+    launcher   yes       either                             launcher
+    launcher   no        either                             a problem
+    native     either    yes                                native
+    native     either    no                                 a problem
     """
     has_command = bool(container.command)
     if wish.env_mode != "native" and has_command:
         return LAUNCHER
-    if wish.env_mode != "launcher" and is_native_ready:
+    if wish.env_mode != "launcher" and native.is_ready:
         return NATIVE
+    source = f"container {container.name}"
     if wish.env_mode == "native":
-        what = "env-mode native needs Kubernetes 1.35 or newer on every schedulable node"
-        return Problem(code=errors.NO_COMMAND, what=what, source=f"container {container.name}")
+        what = f"env-mode native does not work: {native.reason}"
+        hint = "leave out env-mode native and set command, or use files"
+        return Problem(code=errors.NO_COMMAND, what=what, source=source, hint=hint)
     what = "it has no command, so the launcher has nothing to start"
     if wish.env_mode == "auto":
-        what += ", and not every node is known to run Kubernetes 1.35 or newer"
-    return Problem(code=errors.NO_COMMAND, what=what, source=f"container {container.name}")
+        what += f"; env-mode native does not work: {native.reason}"
+    return Problem(code=errors.NO_COMMAND, what=what, source=source)
 
 
 def exposed(

@@ -7,7 +7,6 @@ problems: what refers to it is denied with them, everything else is unaffected.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,9 +14,10 @@ from typing import Any
 from injector.core import stores
 from injector.core.errors import Problem, Refused
 from injector.core.stores import Store
-from webhook.core import resources
+from webhook.core import nodes, resources
 from webhook.core.globs import any_matches
 from webhook.core.memo import Memo
+from webhook.core.nodes import Node
 from webhook.core.resources import Environment, Policy, Service
 
 Key = tuple[str, str]
@@ -57,16 +57,13 @@ BUILT_IN = StoreEntry(
     resource_version="",
 )
 
-NATIVE_FROM = (1, 35)
-"""The first kubelet whose `fileKeyRef` works without asking for it (KEP-3721, beta and on)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
     """The state of the cluster as far as decisions need it.
 
-    `kubelets` maps each schedulable node to its kubelet's (major, minor); `memo` and
-    `decisions` remember what was worked out from this very snapshot and are dropped with it.
+    `nodes` has the schedulable ones; `memo` and `decisions` remember what was worked out from this
+    very snapshot and are dropped with it.
     """
 
     stores: Mapping[str, StoreEntry] = field(default_factory=lambda: {stores.BUILT_IN: BUILT_IN})
@@ -74,7 +71,7 @@ class Catalog:
     environments: Mapping[str, Environment] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    kubelets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    nodes: Mapping[str, Node] = field(default_factory=dict)
     memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
     decisions: Memo = field(default_factory=Memo, compare=False, repr=False)
 
@@ -112,7 +109,7 @@ class Catalog:
             "EnvironmentSecrets": ("environments", name),
             "ClusterInjectionPolicy": ("policies", name),
             "Namespace": ("namespaces", name),
-            "Node": ("kubelets", name),
+            "Node": ("nodes", name),
         }.get(kind, ("", ""))
         if not part or key not in getattr(self, part):
             return self
@@ -124,9 +121,14 @@ class Catalog:
         return replace(self, **changed)
 
     @property
-    def is_native_ready(self) -> bool:
-        """Say whether every schedulable node knows `fileKeyRef`; False when there is no node."""
-        return bool(self.kubelets) and min(self.kubelets.values()) >= NATIVE_FROM
+    def incapable_nodes(self) -> tuple[Node, ...]:
+        """The nodes whose kubelet does not know `fileKeyRef`, by name."""
+        remembered = self.memo.get("incapable nodes")
+        if isinstance(remembered, tuple):
+            return remembered
+        found = tuple(each for _, each in sorted(self.nodes.items()) if not each.is_capable)
+        self.memo["incapable nodes"] = found
+        return found
 
     def labels_of(self, namespace: str) -> Mapping[str, str]:
         """Return the labels of a namespace; its name label is always there."""
@@ -167,18 +169,9 @@ def _entry(kind: str, raw: dict[str, Any]) -> tuple[str, object, object] | None:
             labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": name}
             return "namespaces", name, labels
         case "Node":
-            return "kubelets", name, _kubelet(raw)
+            return "nodes", name, nodes.node(raw)
         case _:
             return None
-
-
-def _kubelet(raw: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return major and minor of a node's kubelet, None for a node that takes no pods."""
-    if (raw.get("spec") or {}).get("unschedulable"):
-        return None
-    info = (raw.get("status") or {}).get("nodeInfo") or {}
-    found = re.match(r"v?(\d+)\.(\d+)", str(info.get("kubeletVersion") or ""))
-    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _store(name: str, raw: Mapping[str, Any]) -> StoreEntry:

@@ -81,7 +81,7 @@ def make(
 
     The plan is None when there are problems or nothing is asked for.
     """
-    judged = planning.judged(namespace, pod, ours(pods.annotations_of(pod)), catalog)
+    judged = planning.judged(namespace, pod, ours(pods.annotations_of(pod)), catalog, injection)
     found = planning.planned(pod, judged, catalog, injection)
     warnings = tuple(warning(problem.line()) for problem in found.warnings)
     return found.made, found.wish, found.problems, warnings
@@ -101,7 +101,7 @@ def _first(
     if count > asking.MAX_CONTAINERS:
         what = f"it has {count} containers, the limit is {asking.MAX_CONTAINERS}"
         return _deny(Problem(code=errors.LIMIT, what=what))
-    judged = planning.judged(namespace, pod, found, catalog)
+    judged = planning.judged(namespace, pod, found, catalog, injection)
     key = _key(pod, judged, known_before)
     outcome = catalog.decisions.get(key)
     if outcome is None:
@@ -125,6 +125,7 @@ def _key(pod: Mapping[str, Any], judged: Judged, known_before: frozenset[str] | 
             [policy.name for policy in judged.policies],
             judged.annotations,
             None if known_before is None else sorted(known_before),
+            judged.native.reason,
             bool(body.get("volumes")),
             None if context is None else context.get("supplementalGroups") or (),
             body.get("resources"),

@@ -86,6 +86,8 @@ class Injection:
     run_as_user: int | Literal["auto"] | None = "auto"
     """auto: the one UID of the containers served, else 65532; None leaves it to the platform."""
     pull_secrets: tuple[PullSecrets, ...] = ()
+    native_env: str = "auto"
+    """auto, always or never: whether the kubelet may read variables from files."""
     log_level: str = "info"
     deadline_s: float = 120.0
 

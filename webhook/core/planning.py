@@ -12,7 +12,7 @@ from injector.core.plan import LAUNCHER, ContainerPlan, Plan
 from webhook.core import asking, patch, policy, sizing
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish, parse
-from webhook.core.asking import Targets
+from webhook.core.asking import NativeEnv, Targets
 from webhook.core.catalog import Catalog
 from webhook.core.our_container import Injection
 from webhook.core.policy_model import Policy
@@ -37,6 +37,7 @@ class Judged:
     policies: tuple[Policy, ...]
     annotations: Mapping[str, str]
     settings: policy.Verdict
+    native: NativeEnv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,11 @@ class Planned:
 
 
 def judged(
-    namespace: str, pod: Mapping[str, Any], found: Mapping[str, object], catalog: Catalog
+    namespace: str,
+    pod: Mapping[str, Any],
+    found: Mapping[str, object],
+    catalog: Catalog,
+    injection: Injection,
 ) -> Judged:
     """Return which policies match the pod, and its annotations of ours with their defaults."""
     subject = policy.Subject(
@@ -65,7 +70,13 @@ def judged(
     )
     policies = policy.matching(catalog, subject)
     chosen, settings = policy.with_defaults(policies, {k: str(v) for k, v in found.items()})
-    return Judged(subject=subject, policies=policies, annotations=chosen, settings=settings)
+    return Judged(
+        subject=subject,
+        policies=policies,
+        annotations=chosen,
+        settings=settings,
+        native=asking.native_env(pod, catalog, injection.native_env),
+    )
 
 
 def planned(
@@ -95,7 +106,7 @@ def planned(
         Problem(code=errors.ANNOTATION_VALUE, what=what, source=f"annotation {PREFIX}resources")
         for what in sizing.out_of_bounds(wish.resources, injection.sizing, lowered)
     ]
-    parts = _parts(pod, found, wish, resolution, catalog, problems)
+    parts = _parts(pod, found, wish, resolution, before.native, problems)
     if parts and not problems:
         made = _made(pod, found, parts, asked, resolution, injection, problems)
     left = found.inline.left(pod, catalog, namespace=namespace, service=wish.service or "")
@@ -123,7 +134,7 @@ def _parts(
     found: Targets,
     wish: Wish,
     resolution: Resolution,
-    catalog: Catalog,
+    native: NativeEnv,
     problems: list[Problem],
 ) -> list[ContainerPlan]:
     parts = []
@@ -134,7 +145,7 @@ def _parts(
             continue
         mode = LAUNCHER
         if env:
-            chosen = asking.env_mode(container, wish, is_native_ready=catalog.is_native_ready)
+            chosen = asking.env_mode(container, wish, native)
             if isinstance(chosen, Problem):
                 problems.append(chosen)
             else:

@@ -108,9 +108,24 @@ def is_mirror(pod: Mapping[str, Any]) -> bool:
 
 
 def is_windows(pod: Mapping[str, Any]) -> bool:
-    """Say whether the pod is for Windows nodes."""
+    """Say whether the pod is for Windows nodes alone: by its OS, node selector or node affinity.
+
+    The selector of a RuntimeClass is in the pod's own before a webhook sees it.
+    """
     body = spec(pod)
-    selector = body.get("nodeSelector") or {}
-    return (body.get("os") or {}).get("name") == "windows" or selector.get(
-        "kubernetes.io/os"
-    ) == "windows"
+    if (body.get("os") or {}).get("name") == "windows":
+        return True
+    if (body.get("nodeSelector") or {}).get("kubernetes.io/os") == "windows":
+        return True
+    affinity = (body.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    terms = required.get("nodeSelectorTerms") or ()
+    return bool(terms) and all(_is_for_windows(term) for term in terms)
+
+
+def _is_for_windows(term: Mapping[str, Any]) -> bool:
+    return any(
+        (each.get("key"), each.get("operator"), each.get("values"))
+        == ("kubernetes.io/os", "In", ["windows"])
+        for each in term.get("matchExpressions") or ()
+    )

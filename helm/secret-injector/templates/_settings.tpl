@@ -31,6 +31,7 @@ MIN_MEMORY: {{ .minAllowed.memory | default "" | quote }}
 MAX_CPU: {{ .maxAllowed.cpu | default "" | quote }}
 MAX_MEMORY: {{ .maxAllowed.memory | default "" | quote }}
 MAX_STORAGE: {{ index .maxAllowed "ephemeral-storage" | default "" | quote }}
+NATIVE_ENV: {{ .nativeEnv }}
 RUN_AS_USER: {{ .runAsUser | toString | quote }}
 {{- with .imagePullSecrets }}
 PULL_SECRETS: {{ toJson . | quote }}
