@@ -113,6 +113,8 @@ def _is_meddled(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 
 def _is_kept(name: str, there: object, wanted: Any) -> bool:
+    if name == "resources":
+        return True  # quotas, autoscalers and policies change them; they give no rights
     if name == "image":
         return _same_image(there, wanted)
     if name == "supplementalGroups":
