@@ -148,6 +148,18 @@ UNUSABLE = code(
     "an object of the cluster cannot be used: reading it takes more work than one object may",
     "split the object into smaller ones; kubectl get -o wide on its kind shows which are not ready",
 )
+FOREIGN = code(
+    "SI-130",
+    USAGE,
+    "an expression of another namespace uses what is this namespace's",
+    "docs/policies.md says what a key of another namespace may read; ask its owner to change it",
+)
+UNNAMED = code(
+    "SI-131",
+    USAGE,
+    "an import from another namespace must name its keys",
+    "write the line that the message shows; secret-injector lint --fix writes it into files",
+)
 # 2xx: how a program of ours was called.
 ARGUMENT = code(
     "SI-201",

@@ -194,7 +194,7 @@ SERVICES = (
         ],
         "exports": [{"to": {"namespaces": ["billing"], "services": ["*"]}, "keys": ["API_*"]}],
     },
-    {"env": {"__import_svc": ["$base", "$other.shop"]}},
+    {"env": {"__import_svc": ["$base", {"from": "$other.shop", "keys": ["API_KEY"]}]}},
     {},
 )
 

@@ -7,6 +7,7 @@ from tests.asking import service
 from webhook.core import decide, inheritance
 from webhook.core.catalog import Catalog
 
+VAULT = asking.vault()
 NAMESPACES = {"a": {"team": "one"}, "b": {"team": "two"}, "c": {"team": "two"}, "d": {}, "e": {}}
 EXPORT = {
     "no grant": [],
@@ -18,7 +19,7 @@ EXPORT = {
 
 
 def _owner(grant):
-    return service("a", "own", {"KEY": "#{k8s:own#key}"}, exports=EXPORT[grant])
+    return service("a", "own", {"KEY": "#{vault:own/key#x}"}, exports=EXPORT[grant])
 
 
 def _namespaces():
@@ -32,11 +33,12 @@ def _is_granted(grant, namespace):
     return namespace == "a" or grant == "wildcard" or (grant == "grant" and namespace == "b")
 
 
+TAKEN = {"from": "$own.a", "keys": ["KEY"]}
 ASKS = {
     "env": ({"env": 'X: "#{$own.a/KEY}"'}, ()),
     "file": ({"files": 'x: "#{$own.a/KEY}"'}, ()),
-    "import": ({"env": "__import_svc: $own.a"}, ()),
-    "service": ({}, {"__import_svc": "$own.a"}),
+    "import": ({"env": "__import_svc: {from: $own.a, keys: [KEY]}"}, ()),
+    "service": ({}, {"__import_svc": TAKEN}),
     "import of import": ({}, {"__import_svc": "$middle"}),
 }
 
@@ -44,9 +46,9 @@ ASKS = {
 def _decided(how, namespace, *objects):
     annotations, env = ASKS[how]
     app = service(namespace, "app", dict(env) if env else {"OWN": "x"})
-    middle = service(namespace, "middle", {"__import_svc": "$own.a"})
+    middle = service(namespace, "middle", {"__import_svc": TAKEN})
     found = asking.pod({"service": "app", **annotations})
-    return asking.outcome(found, app, middle, *objects, *_namespaces(), namespace=namespace)
+    return asking.outcome(found, app, middle, VAULT, *objects, *_namespaces(), namespace=namespace)
 
 
 @pytest.mark.parametrize("how", ASKS)
@@ -73,15 +75,14 @@ def test_what_is_missing_reads_exactly_like_what_is_not_granted(grant, how):
 
     assert forbidden.kind == missing.kind == "deny"
     assert forbidden.problems == missing.problems
-    if "import" not in how and how != "service":
-        assert other.problems == missing.problems
+    assert other.problems == missing.problems
 
 
 def test_a_grant_withdrawn_is_gone_with_the_next_snapshot():
     """Nothing of an earlier snapshot's answer is kept."""
     app = service("b", "app", {"X": "#{$own.a/KEY}"})
     pod = asking.pod({"service": "app"})
-    granted = Catalog.of([app, _owner("grant")])
+    granted = Catalog.of([app, VAULT, _owner("grant")])
     withdrawn = granted.with_object("ServiceSecrets", _owner("no grant"))
 
     assert asking.outcome(pod, catalog=granted, namespace="b").kind == "inject"
@@ -98,16 +99,15 @@ def test_labels_of_a_namespace_grant_nothing():
 
 def test_a_grant_is_not_handed_on_to_a_third_namespace():
     """`b` may use what `a` owns; that does not let `b` offer it to `c` by re-export."""
-    middle = service(
-        "b", "app", {"__import_svc": "$own.a", "MINE": "x"}, exports=EXPORT["wildcard"]
-    )
-    last = service("c", "last", {"__import_svc": "$app.b"})
+    middle = service("b", "app", {"__import_svc": TAKEN, "MINE": "x"}, exports=EXPORT["wildcard"])
+    last = service("c", "last", {"__import_svc": {"from": "$app.b", "keys": ["MINE", "KEY"]}})
     catalog = Catalog.of([_owner("grant"), middle, last])
 
     found = inheritance.effective(catalog, "c", "last")
 
     assert sorted(found.keys) == ["MINE"]
-    assert found.problems == ()
+    [problem] = found.problems
+    assert problem.what == "nothing called $app.b/KEY is offered here"
 
 
 def test_stronger_definitions_win_and_say_what_they_won_over():

@@ -107,18 +107,18 @@ def test_cve_2026_122310_kyverno_the_path_that_is_checked_is_the_path_that_is_re
 
 
 def test_cve_2026_22039_kyverno_a_namespaced_object_reaches_no_other_namespace():
-    """A service reads with the identity of the pod that uses it, never of its owner (T7)."""
-    own = service(
-        "billing",
-        "pay",
-        {"KEY": "#{k8s:pay#key}"},
-        exports=[{"to": {"namespaces": ["shop"]}, "keys": ["*"]}],
-    )
+    """A service reads as the pod that uses it, and only what both namespaces may read (T7)."""
+    exports = [{"to": {"namespaces": ["shop"]}, "keys": ["*"]}]
+    env = {"KEY": "#{vault:secret/billing/pay#key}", "SECRET": "#{k8s:pay#key}"}
+    own = service("billing", "pay", env, exports=exports)
 
     plan = _plan(_injected({"env": 'A: "#{$pay.billing/KEY}"'}, own))
 
     assert (plan.namespace, plan.service_account) == ("shop", "default")
     assert "billing" not in json.dumps([store.document for store in plan.stores])
+    # The Secret would be one of the pod's namespace, read for an expression of another.
+    borrowed = asking.outcome(asking.pod({"env": 'A: "#{$pay.billing/SECRET}"'}), own)
+    assert (asking.codes(borrowed), borrowed.operations) == (["SI-130"], ())
 
 
 def test_cve_2026_22822_eso_no_function_reads_another_namespaces_secret():

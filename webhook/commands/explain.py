@@ -241,6 +241,7 @@ def _details(account: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     rows += [("uses", f"{via['place']} of {via['origin']}") for via in account["via"]]
     rows += [("reads", text) for text in account["reads"]]
+    rows += [("foreign", text) for text in account["foreign"]]
     rows += [("policy", text) for text in account["policies"]]
     return rows + [("overrides", _where(weaker)) for weaker in account["overrode"]]
 

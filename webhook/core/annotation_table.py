@@ -38,7 +38,8 @@ ANNOTATIONS = (
     Annotation(
         name="env",
         form="YAML map NAME: value",
-        meaning="variables, added to the service's or overriding them; may hold __import_svc",
+        meaning="variables, added to the service's or overriding them; may hold __import_svc:"
+        " $service, {from: $service.namespace, keys: [KEY]}, or a list of them",
         is_per_container=True,
     ),
     Annotation(

@@ -215,6 +215,7 @@ def _grounds(found: Planned, judged: Judged) -> dict[str, object]:
         "policies": [policy.name for policy in judged.policies],
         **({"codes": sorted({problem.code.id for problem in told})} if told else {}),
         **({"audits": [problem.line() for problem in found.audits]} if found.audits else {}),
+        **({"foreign": list(found.foreign)} if found.foreign else {}),
     }
 
 

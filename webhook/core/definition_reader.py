@@ -34,6 +34,7 @@ class Reader:
     def __init__(self, origin: str, problems: list[Problem]) -> None:
         """`origin` names the object in every problem."""
         self.origin, self.problems = origin, problems
+        self.broken: dict[str, tuple[Problem, ...]] = {}
         is_annotation = origin.startswith("annotation ")
         self._form = errors.ANNOTATION_VALUE if is_annotation else errors.RESOURCE
 
@@ -42,6 +43,7 @@ class Reader:
         keys: list[KeyDef] = []
         imports: tuple[ServiceRef, ...] = ()
         for name, entry in self._mapping(data, place).items():
+            before = len(self.problems)
             if name == IMPORT:
                 imports = self._imports(entry, _under(place, name))
             elif not reference.KEY.fullmatch(name):
@@ -59,6 +61,8 @@ class Reader:
                         place=_under(place, name),
                     )
                 )
+            else:
+                self.broken[name] = tuple(self.problems[before:])
         return tuple(keys), imports
 
     def files(self, data: object, place: str) -> tuple[FileDef, ...]:
@@ -159,24 +163,40 @@ class Reader:
         return int(text, 8)
 
     def _imports(self, entry: object, place: str) -> tuple[ServiceRef, ...]:
-        names = [entry] if isinstance(entry, str) else entry
-        if not isinstance(names, list | tuple) or len(names) > 64:
-            self._problem(
-                errors.REFERENCE, place, "must be $service, $service.namespace, or a list of them"
-            )
+        entries = [entry] if isinstance(entry, str | Mapping) else entry
+        if not isinstance(entries, list | tuple) or len(entries) > MAX_IMPORTS:
+            self._problem(errors.REFERENCE, place, _IMPORT_FORM)
             return ()
         found = []
-        for name in names:
-            match = _SERVICE.fullmatch(name.strip()) if isinstance(name, str) else None
-            if match is None:
-                self._problem(
-                    errors.REFERENCE,
-                    place,
-                    "must be $service, $service.namespace, or a list of them",
-                )
-            else:
-                found.append(ServiceRef(service=match[1], namespace=match[2]))
+        for index, each in enumerate(entries):
+            here = f"{place}[{index}]" if entries is entry else place
+            if (ref := self._import(each, here)) is not None:
+                found.append(ref)
         return tuple(found)
+
+    def _import(self, entry: object, place: str) -> ServiceRef | None:
+        """Read one import: `$service.namespace`, or `{from: $service.namespace, keys: [KEY]}`."""
+        keys = None
+        name = entry
+        if isinstance(entry, Mapping):
+            before = len(self.problems)
+            fields = Fields(
+                entry, place=place, origin=self.origin, code=self._form, problems=self.problems
+            )
+            name = fields.text("from", form="$service or $service.namespace")
+            keys = fields.texts("keys", pattern=_IMPORTED, form="a key", most=MAX_KEYS)
+            if fields.has("keys") and not keys and len(self.problems) == before:
+                fields.problem("keys", "names no key")
+            elif not fields.has("keys"):
+                fields.problem("keys", "is required")
+            fields.finish()
+            if len(self.problems) > before:
+                return None
+        match = _SERVICE.fullmatch(name.strip()) if isinstance(name, str) else None
+        if match is None:
+            self._problem(errors.REFERENCE, place, _IMPORT_FORM)
+            return None
+        return ServiceRef(service=match[1], namespace=match[2], keys=keys)
 
     def _problem(self, code: errors.Code, place: str, what: str, hint: str = "") -> None:
         if len(self.problems) >= MAX_PROBLEMS:
@@ -187,6 +207,9 @@ class Reader:
 
 
 _SERVICE = re.compile(rf"\$({reference.LABEL.pattern})(?:\.({reference.LABEL.pattern}))?")
+_IMPORTED = r"[A-Za-z_*][A-Za-z0-9_*]{0,127}"
+_IMPORT_FORM = "must be $service, {from: $service.namespace, keys: [KEY, ...]}, or a list of these"
+MAX_IMPORTS = 64
 _DATE = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 
 

@@ -6,8 +6,8 @@ texts or to `{value, required, default, matches, notAfter}`, with `__import_svc`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from injector.core.errors import Code, Problem
 from injector.core.plan import Rule
@@ -19,10 +19,14 @@ MAX_KEYS = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRef:
-    """Another service, as one writes it: `namespace` None is the writer's own."""
+    """Another service, as one writes it: `namespace` None is the writer's own.
+
+    `keys` are the ones that an import takes, with patterns as written; None is all of them.
+    """
 
     service: str
     namespace: str | None
+    keys: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ class Definitions:
     env: tuple[KeyDef, ...] = ()
     files: tuple[FileDef, ...] = ()
     imports: tuple[ServiceRef, ...] = ()
+    broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    """Keys that are written and wrong, which are not in `env`, and what is wrong with each."""
 
 
 def clashes(paths: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,13 @@
 """Evaluation: a key in its scope becomes a value of the plan, and what it reads a read.
 
-Each definition is evaluated once per scope; what it refers to first. The work is counted: whatever
-a tenant writes, a decision ends after `MAX_STEPS` references or `MAX_PROBLEMS` problems.
+Each definition is evaluated once per scope and chain; what it refers to first. The work is counted:
+whatever a tenant writes, a decision ends after `MAX_STEPS` references or `MAX_PROBLEMS` problems.
+
+An expression of another namespace is evaluated with the pod's identity, which it must not borrow:
+the chain of those who wrote what is being evaluated goes along with every step, and
+    a key        must be granted by its owner to each of the chain, and to who let the chain in
+    `$/KEY`      needs one and the same environment for all of their namespaces and the pod's
+    a store      must serve all of these namespaces, and must not lie in objects of the pod's own
 """
 
 from __future__ import annotations
@@ -19,19 +25,22 @@ from injector.core.reference import (
     SiblingKey,
     StoreRead,
 )
+from injector.core.stores import Store
 from webhook.core import inheritance
-from webhook.core.catalog import Catalog
+from webhook.core.catalog import Catalog, StoreEntry
 from webhook.core.definitions import FileDef, KeyDef, problem_of
-from webhook.core.resources import Environment
-from webhook.core.scopes import Scope, Scopes
-from webhook.core.store_text import document_for
+from webhook.core.inheritance import Found
+from webhook.core.resolution import Author
+from webhook.core.resources import Environment, Service
+from webhook.core.scopes import OWN, Chain, Scope, Scopes
+from webhook.core.store_text import document_for, is_of_namespace
 
 MAX_CHAIN = 64
 MAX_STEPS = 16_384
 MAX_PROBLEMS = 64
 MAX_HINTS = 8
 
-_Found = tuple[KeyDef, Scope]
+_Meant = tuple[KeyDef, Scope, Chain]
 _KeyRef = SiblingKey | ServiceKey | EnvironmentKey
 
 
@@ -46,53 +55,63 @@ class Evaluation:
         self.stores: dict[str, PlanStore] = {}
         self.reads: dict[Read, int] = {}
         self.values: list[PlanValue] = []
+        self.authors: list[Author] = []
         self.versions: set[str] = set()
         self._reported: set[str] = set()
-        self._done: dict[tuple[tuple[str, ...], int], int | None] = {}
+        self._done: dict[tuple[tuple[str, ...], int, Chain], int | None] = {}
         self._stack: list[tuple[tuple[str, ...], str]] = []
         self._steps = 0
 
-    def key(self, key: KeyDef, scope: Scope) -> int | None:
+    def key(self, key: KeyDef, scope: Scope, chain: Chain = OWN) -> int | None:
         """Return the index of the key's value, evaluating it the first time; None if it failed."""
         place = (scope.id, key.name)
         if place in self._stack:
-            names = [name for _, name in self._stack[self._stack.index(place) :]]
-            chain = " → ".join([*names, key.name])
-            self.problem(errors.CYCLE, key, f"the references go round in a circle: {chain}")
+            names = [each for _, each in self._stack[self._stack.index(place) :]]
+            circle = " → ".join([*names, key.name])
+            self.problem(errors.CYCLE, key, f"the references go round in a circle: {circle}")
             return None
         if len(self._stack) >= MAX_CHAIN:
             self.problem(errors.LIMIT, key, f"references go more than {MAX_CHAIN} deep")
             return None
         self._stack.append(place)
         try:
-            return self.value(key, scope)
+            return self.value(key, scope, chain)
         finally:
             self._stack.pop()
 
-    def value(self, definition: KeyDef | FileDef, scope: Scope) -> int | None:
+    def inherited(self, found: Found, scope: Scope, chain: Chain = OWN) -> _Meant:
+        """Return a key that a scope has from its imports, with the scope and chain it is in."""
+        definer = (found.definer.namespace, found.definer.name)
+        importer = (scope.namespace, scope.service)
+        return (
+            found.key,
+            self.scopes.of_definer(found),
+            chain.through(definer, importer=importer),
+        )
+
+    def value(self, definition: KeyDef | FileDef, scope: Scope, chain: Chain = OWN) -> int | None:
         """Return the index of a definition's value; None if it failed."""
         # Definitions live as long as the snapshot and the wish: their identity is safe to keep.
-        memo = (scope.id, id(definition))
+        memo = (scope.id, id(definition), chain)
         if memo in self._done:
             return self._done[memo]
         parts: list[Part] = []
         is_whole = True
         for part in definition.value:
-            made = part if isinstance(part, str) else self._part(part, definition, scope)
+            made = part if isinstance(part, str) else self._part(part, definition, scope, chain)
             if made is None:
                 is_whole = False
             else:
                 parts.append(made)
         index = None
         if is_whole:
-            index = len(self.values)
             value = PlanValue(
                 parts=tuple(parts),
                 key=definition.name,
                 origin=definition.origin,
                 rule=definition.rule,
             )
-            self.values.append(value)
+            index = self._add(value, scope, chain)
         self._done[memo] = index
         return index
 
@@ -113,7 +132,27 @@ class Evaluation:
             hint = errors.did_you_mean(word, known)
         self.problems.append(problem_of(by, code, what, hint))
 
-    def _part(self, expression: Expression, by: KeyDef | FileDef, scope: Scope) -> Part | None:
+    def _add(self, value: PlanValue, scope: Scope, chain: Chain) -> int:
+        is_service = scope.id[0] == "service"
+        self.values.append(value)
+        self.authors.append(
+            Author(
+                service=(scope.namespace, scope.service) if is_service else None,
+                definers=self._judged_for(scope, chain) or (self.namespace,),
+                foreign=tuple(sorted(chain.foreign)),
+            )
+        )
+        return len(self.values) - 1
+
+    def _judged_for(self, scope: Scope, chain: Chain) -> tuple[str, ...]:
+        """Return whose namespaces are asked beside the pod's; environments are the platform's."""
+        if scope.id[0] == "environment" or not chain.foreign:
+            return ()
+        return tuple(sorted({scope.namespace, *chain.namespaces}))
+
+    def _part(
+        self, expression: Expression, by: KeyDef | FileDef, scope: Scope, chain: Chain
+    ) -> Part | None:
         self._steps += 1
         if self._steps > MAX_STEPS or len(self.problems) >= MAX_PROBLEMS:
             if self._steps == MAX_STEPS + 1:
@@ -122,7 +161,7 @@ class Evaluation:
         filters = expression.filters
         match expression.reference:
             case StoreRead() as read:
-                index = self._read(read, by)
+                index = self._read(read, by, scope, chain)
                 return (
                     None if index is None else Pick(read=index, field=read.field, filters=filters)
                 )
@@ -131,21 +170,22 @@ class Evaluation:
                 if text is None or not filters:
                     return text
                 value = PlanValue(parts=(text,), key=by.name, origin=by.origin)
-                self.values.append(value)
-                return Use(value=len(self.values) - 1, filters=filters)
+                return Use(value=self._add(value, scope, chain), filters=filters)
             case SiblingKey() | ServiceKey() | EnvironmentKey() as other:
-                found = self._found(other, by, scope)
+                found = self._found(other, by, scope, chain)
                 index = None if found is None else self.key(*found)
                 return None if index is None else Use(value=index, filters=filters)
 
-    def _found(self, ref: _KeyRef, by: KeyDef | FileDef, scope: Scope) -> _Found | None:
+    def _found(
+        self, ref: _KeyRef, by: KeyDef | FileDef, scope: Scope, chain: Chain
+    ) -> _Meant | None:
         match ref:
             case SiblingKey(key=key):
-                return self._sibling(key, by, scope)
+                return self._sibling(key, by, scope, chain)
             case ServiceKey():
-                return self._service_key(ref, by, scope)
+                return self._service_key(ref, by, scope, chain)
             case EnvironmentKey(key=key):
-                return self._environment_key(key, by, scope)
+                return self._environment_key(key, by, scope, chain)
 
     def _address(self, address: ServiceAddress, by: KeyDef | FileDef, scope: Scope) -> str | None:
         namespace = address.namespace or scope.namespace
@@ -157,46 +197,89 @@ class Evaluation:
         port = f":{address.port}" if address.port is not None else ""
         return f"{address.service}.{namespace}.svc{port}"
 
-    def _sibling(self, name: str, by: KeyDef | FileDef, scope: Scope) -> _Found | None:
+    def _sibling(
+        self, name: str, by: KeyDef | FileDef, scope: Scope, chain: Chain
+    ) -> _Meant | None:
         if name in scope.foreign:
             what = f'"{name}" is set in the container itself, to what only the kubelet evaluates'
             self.problem(errors.REFERENCE, by, what, "write its text here, or move it to env")
             return None
-        found = self.scopes.find(scope, name)
+        own = scope.own.get(name)
+        if own is not None:
+            return own, scope, chain
+        found = scope.inherited.get(name)
         if found is None:
             what = f'there is no key "{name}" in this set'
             self.problem(errors.IMPORT, by, what, word=name, known=scope.names())
-        return found
-
-    def _service_key(self, ref: ServiceKey, by: KeyDef | FileDef, scope: Scope) -> _Found | None:
-        namespace = ref.namespace or scope.namespace
-        source = None
-        if scope.namespace:
-            source = inheritance.effective(self.catalog, namespace, ref.service)
-        found = None
-        if source is not None:
-            found = inheritance.offered(
-                source, ref.key, namespace=scope.namespace, service=scope.service
-            )
-        if source is None or found is None:
-            dotted = f"{ref.service}.{namespace}" if namespace else ref.service
-            self.problem(errors.IMPORT, by, f"nothing called ${dotted}/{ref.key} is offered here")
             return None
-        self._report(source.service.origin, source.problems)
-        return found.key, self.scopes.of_definer(found)
+        if not self._reaches(found.definer, name, chain):
+            definer = found.definer
+            self._not_offered(definer.name, definer.namespace, name, by)
+            return None
+        return self.inherited(found, scope, chain)
 
-    def _environment_key(self, name: str, by: KeyDef | FileDef, scope: Scope) -> _Found | None:
+    def _service_key(
+        self, ref: ServiceKey, by: KeyDef | FileDef, scope: Scope, chain: Chain
+    ) -> _Meant | None:
+        there = (ref.namespace or scope.namespace, ref.service)
+        found: Found | None = None
+        mistakes: tuple[Problem, ...] = ()
+        if scope.namespace:
+            found, mistakes = inheritance.referred(
+                self.catalog, there, ref.key, namespace=scope.namespace, service=scope.service
+            )
+        exporter = self.catalog.services.get(there)
+        is_offered = exporter is not None and self._reaches(exporter, ref.key, chain)
+        if found is not None:
+            is_offered = is_offered and self._reaches(found.definer, ref.key, chain)
+        if not is_offered or (found is None and not mistakes):
+            self._not_offered(ref.service, there[0], ref.key, by)
+            return None
+        self._report(f"${ref.service}.{there[0]}/{ref.key}", mistakes)
+        return None if found is None else self.inherited(found, scope, chain)
+
+    def _reaches(self, definer: Service, key: str, chain: Chain) -> bool:
+        """Say whether a key is granted to everybody who gets it by the chain."""
+        return all(
+            inheritance.grants(definer, namespace=namespace, service=service, key=key)
+            for namespace, service in chain.members
+        )
+
+    def _not_offered(self, service: str, namespace: str, key: str, by: KeyDef | FileDef) -> None:
+        dotted = f"{service}.{namespace}" if namespace else service
+        self.problem(errors.IMPORT, by, f"nothing called ${dotted}/{key} is offered here")
+
+    def _environment_key(
+        self, name: str, by: KeyDef | FileDef, scope: Scope, chain: Chain
+    ) -> _Meant | None:
+        if not self._is_shared(scope, chain):
+            others = ", ".join(n for n in chain.namespaces if n != self.namespace)
+            what = (
+                f"$/{name} is used by an expression of namespace {others}, which does not have the"
+                f" same EnvironmentSecrets as namespace {self.namespace}"
+            )
+            self.problem(errors.FOREIGN, by, what)
+            return None
         environment = self._environment(by, scope)
         if environment is None:
             return None
         self._report(environment.origin, environment.problems)
         self.versions.add(f"{environment.origin}@{environment.resource_version}")
         inner = self.scopes.environment(environment)
-        found = self.scopes.find(inner, name)
+        found = inner.own.get(name)
         if found is None:
             what = f'{environment.origin} has no key "{name}"'
             self.problem(errors.IMPORT, by, what, word=name, known=inner.own)
-        return found
+            return None
+        return found, inner, chain
+
+    def _is_shared(self, scope: Scope, chain: Chain) -> bool:
+        """Say whether everybody of the chain belongs to the environment that the pod belongs to."""
+        if scope.id[0] == "environment" or not chain.foreign:
+            return True
+        names = {self.namespace, scope.namespace, *chain.namespaces}
+        found = [self.catalog.environments_of(name) for name in names]
+        return len({tuple(each.name for each in environments) for environments in found}) == 1
 
     def _environment(self, by: KeyDef | FileDef, scope: Scope) -> Environment | None:
         if scope.id[0] == "environment":
@@ -214,7 +297,7 @@ class Evaluation:
         self.problem(errors.IMPORT, by, what, hint)
         return None
 
-    def _read(self, ref: StoreRead, by: KeyDef | FileDef) -> int | None:
+    def _read(self, ref: StoreRead, by: KeyDef | FileDef, scope: Scope, chain: Chain) -> int | None:
         entry = self.catalog.stores.get(ref.store)
         if entry is None or not entry.serves(self.namespace):
             known = [s.name for s in self.catalog.stores.values() if s.serves(self.namespace)]
@@ -223,6 +306,8 @@ class Evaluation:
             return None
         if entry.store is None:
             self._report(f"store {ref.store}", entry.problems)
+            return None
+        if not self._may_read(entry, entry.store, ref, by, self._judged_for(scope, chain)):
             return None
         problem = entry.store.spec.path_problem(ref.path, ref.field, ref.version)
         if problem is not None:
@@ -241,6 +326,35 @@ class Evaluation:
             self.versions.add(f"ClusterSecretStore {ref.store}@{entry.resource_version}")
         read = Read(store=list(self.stores).index(ref.store), path=ref.path, version=ref.version)
         return self.reads.setdefault(read, len(self.reads))
+
+    def _may_read(
+        self,
+        entry: StoreEntry,
+        store: Store,
+        ref: StoreRead,
+        by: KeyDef | FileDef,
+        definers: tuple[str, ...],
+    ) -> bool:
+        """Say whether expressions of these namespaces may read the store with the pod's identity.
+
+        Empty when none of another namespace is among them.
+        """
+        if not definers:
+            return True
+        others = ", ".join(name for name in definers if name != self.namespace)
+        if is_of_namespace(store):
+            what = (
+                f"{ref.store}:{ref.path} lies in an object of namespace {self.namespace}:"
+                f" an expression of namespace {others} may not read it"
+            )
+            self.problem(errors.FOREIGN, by, what)
+            return False
+        for name in definers:
+            if not entry.serves(name):
+                what = f'store "{ref.store}" does not serve namespace {name}, which reads it here'
+                self.problem(errors.FOREIGN, by, what)
+                return False
+        return True
 
     def _report(self, what: str, problems: tuple[Problem, ...]) -> None:
         """Add the problems of an object that is used, once."""

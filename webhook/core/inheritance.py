@@ -5,6 +5,10 @@ every service may import every other; across namespaces the exporter's `exports`
 and key, and a key that is missing reads exactly like one that is not granted. A grant is not handed
 on: a key that came from a third namespace needs that owner's grant for the importer as well.
 
+Across namespaces an import names its keys, letter by letter: what an exporter writes later does not
+arrive by itself. Of an exporter's mistakes only those in the keys taken are the importer's concern;
+where it imports from matters only to who takes a key that it imported.
+
 The walk is bounded: what a service reaches is counted first, and each service is worked out once.
 """
 
@@ -15,25 +19,31 @@ from dataclasses import dataclass
 
 from injector.core import errors
 from injector.core.errors import Problem
+from webhook.core import steering
 from webhook.core.catalog import Catalog, Key
 from webhook.core.definitions import KeyDef, ServiceRef
+from webhook.core.globs import any_matches
 from webhook.core.resources import Service
-from webhook.core.steering import STEERING
+from webhook.core.steering import Steers
 
 __all__ = [
-    "STEERING",
     "Effective",
     "Found",
     "Importer",
     "effective",
     "grants",
     "imported",
+    "names_its_keys",
     "offered",
+    "referred",
     "stronger",
 ]
 
+_PLACE = "spec.env.__import_svc"
 MAX_DEPTH = 8
 MAX_OBJECTS = 64
+_STRUCTURE = (errors.CYCLE, errors.LIMIT)
+"""Of these mistakes any key of a service may be the victim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +88,27 @@ def imported(
     return keys, problems
 
 
+def referred(
+    catalog: Catalog, there: Key, key: str, *, namespace: str, service: str
+) -> tuple[Found | None, tuple[Problem, ...]]:
+    """Return the key of another service that a reference means, and what is wrong with it.
+
+    Nothing at all is returned for one that does not exist or is not granted.
+    """
+    exporter = catalog.services.get(there)
+    if exporter is None or not grants(exporter, namespace=namespace, service=service, key=key):
+        return None, ()
+    found, problems, _ = _taken(catalog, exporter, key, ())
+    if found is not None and not _is_granted(found.definer, namespace, service, key):
+        return None, ()
+    return found, problems
+
+
+def names_its_keys(ref: ServiceRef) -> bool:
+    """Say whether the import names every key that it takes, letter by letter."""
+    return ref.keys is not None and not any("*" in key for key in ref.keys)
+
+
 def grants(exporter: Service, *, namespace: str, service: str, key: str) -> bool:
     """Say whether a service of `namespace` may import the key from the exporter."""
     return exporter.namespace == namespace or any(
@@ -115,7 +146,7 @@ def _effective(catalog: Catalog, here: Key, path: tuple[Key, ...]) -> Effective 
         namespace=service.namespace,
         service=service.name,
         origin=service.origin,
-        place="spec.env.__import_svc",
+        place=_PLACE,
     )
     keys: dict[str, Found] = {}
     problems: tuple[Problem, ...] = ()
@@ -150,29 +181,140 @@ def _imported(
     depth = 0
     for ref in refs:
         there = (ref.namespace or importer.namespace, ref.service)
-        source = None
-        if _may_import(catalog, there, importer):
-            if there in path:
-                problems.append(_cycle(path[path.index(there) :], importer))
-                continue
-            source = _effective(catalog, there, path)
-        offered = {} if source is None else _offered(source, importer)
-        if source is None or (not offered and source.service.namespace != importer.namespace):
-            what = f"nothing called ${ref.service}.{there[0]} is offered here"
-            problems.append(_problem(errors.IMPORT, importer, what))
+        taken: Mapping[str, Found]
+        if there[0] != importer.namespace:
+            taken, found, below = _from_elsewhere(catalog, ref, there, importer, path)
+        elif there in path:
+            problems.append(_cycle(path[path.index(there) :], importer))
             continue
-        problems += source.problems
-        depth = max(depth, source.depth)
-        for name, found in offered.items():
-            keys[name] = stronger(found, keys.get(name))
+        else:
+            taken, found, below = _from_here(catalog, ref, there, importer, path)
+        problems += found
+        depth = max(depth, below)
+        for name, key in taken.items():
+            keys[name] = stronger(key, keys.get(name))
     return keys, tuple(dict.fromkeys(problems)), depth
 
 
-def _offered(source: Effective, importer: Importer) -> Mapping[str, Found]:
-    if source.service.namespace == importer.namespace:
-        return source.keys
+_Taken = tuple[Mapping[str, Found], list[Problem], int]
+
+
+def _from_here(
+    catalog: Catalog, ref: ServiceRef, there: Key, importer: Importer, path: tuple[Key, ...]
+) -> _Taken:
+    """Return what an import within the namespace takes: all, or the keys that match."""
+    source = _effective(catalog, there, path)
+    if source is None:
+        return {}, [_nothing(ref, there, importer)], 0
+    if ref.keys is None:
+        return source.keys, list(source.problems), source.depth
+    wanted = ref.keys
+    taken = {name: found for name, found in source.keys.items() if any_matches(name, wanted)}
+    problems = [problem for problem in source.problems if problem.code in _STRUCTURE]
+    broken = source.service.definitions.broken
+    for name, found in broken.items():
+        if any_matches(name, wanted):
+            problems += found
+    problems += [
+        _nothing(ref, there, importer, name)
+        for name in wanted
+        if "*" not in name and name not in taken and name not in broken
+    ]
+    return taken, problems, source.depth
+
+
+def _from_elsewhere(
+    catalog: Catalog, ref: ServiceRef, there: Key, importer: Importer, path: tuple[Key, ...]
+) -> _Taken:
+    """Return what an import from another namespace takes: the keys that it names, if granted."""
+    exporter = catalog.services.get(there)
     to = {"namespace": importer.namespace, "service": importer.service}
-    return {name: found for name, found in source.keys.items() if offered(source, name, **to)}
+    if not names_its_keys(ref):
+        names = _names_offered(catalog, there, importer, path)
+        if not names:
+            return {}, [_nothing(ref, there, importer)], 0
+        name = f"${ref.service}.{there[0]}"
+        what = f"an import from another namespace must name its keys: {name} is one"
+        line = f"write {{from: {name}, keys: [{', '.join(names)}]}}"
+        return {}, [_problem(errors.UNNAMED, importer, what, hint=line)], 0
+    taken: dict[str, Found] = {}
+    problems: list[Problem] = []
+    depth = 0
+    for name in ref.keys or ():
+        found = None
+        if exporter is not None and grants(exporter, key=name, **to):
+            found, mistakes, below = _taken(catalog, exporter, name, path)
+            if found is None and mistakes:
+                problems += mistakes
+                continue
+            depth = max(depth, below)
+            problems += mistakes
+        if found is None or not _is_granted(found.definer, key=name, **to):
+            problems.append(_nothing(ref, there, importer, name))
+        else:
+            taken[name] = found
+    return taken, problems, depth
+
+
+def _taken(
+    catalog: Catalog, exporter: Service, name: str, path: tuple[Key, ...]
+) -> tuple[Found | None, tuple[Problem, ...], int]:
+    """Return one key of a service, what is wrong with it, and how deep it lies.
+
+    The service's imports are walked for a key that it does not define itself, and for no other.
+    """
+    here = (exporter.namespace, exporter.name)
+    own = _own(catalog, exporter)
+    if name in own:
+        return Found(key=own[name], definer=exporter), (), 1
+    if name in exporter.definitions.broken:
+        return None, exporter.definitions.broken[name], 1
+    if here in path:
+        importer = Importer(
+            namespace=here[0], service=here[1], origin=exporter.origin, place=_PLACE
+        )
+        return None, (_cycle(path[path.index(here) :], importer),), 1
+    source = _effective(catalog, here, path)
+    if source is None:
+        return None, (), 0
+    structure = tuple(problem for problem in source.problems if problem.code in _STRUCTURE)
+    return source.keys.get(name), structure, source.depth
+
+
+def _names_offered(
+    catalog: Catalog, there: Key, importer: Importer, path: tuple[Key, ...]
+) -> list[str]:
+    """Return which keys the importer may take today; not those that no import may bring."""
+    exporter = catalog.services.get(there)
+    if exporter is None or not _may_import(catalog, there, importer):
+        return []
+    to = {"namespace": importer.namespace, "service": importer.service}
+    source = None if there in path else _effective(catalog, there, path)
+    keys = {} if source is None else source.keys
+    definers = {name: found.definer for name, found in keys.items()}
+    definers |= dict.fromkeys(_own(catalog, exporter), exporter)
+    return sorted(
+        name
+        for name, definer in definers.items()
+        if grants(exporter, key=name, **to)
+        and _is_granted(definer, key=name, **to)
+        and steering.of(name) is not Steers.CODE
+    )
+
+
+def _own(catalog: Catalog, service: Service) -> Mapping[str, KeyDef]:
+    """Return the keys that a service defines itself, by name; remembered in the snapshot."""
+    here = ("own", service.namespace, service.name)
+    remembered = catalog.memo.get(here)
+    if isinstance(remembered, dict):
+        return remembered
+    found = {key.name: key for key in service.definitions.env}
+    catalog.memo[here] = found
+    return found
+
+
+def _is_granted(definer: Service, namespace: str, service: str, key: str) -> bool:
+    return grants(definer, namespace=namespace, service=service, key=key)
 
 
 def _may_import(catalog: Catalog, there: Key, importer: Importer) -> bool:
@@ -186,23 +328,29 @@ def _may_import(catalog: Catalog, there: Key, importer: Importer) -> bool:
 
 def _reaches_too_many(catalog: Catalog, start: Service) -> bool:
     seen = {(start.namespace, start.name)}
+    walked = set(seen)
     waiting = [start]
     while waiting:
-        for there in _granted_imports(catalog, waiting.pop()):
-            if there not in seen:
-                seen.add(there)
+        for there, is_walked in _granted_imports(catalog, waiting.pop()):
+            seen.add(there)
+            if len(seen) > MAX_OBJECTS:
+                return True
+            if is_walked and there not in walked:
+                walked.add(there)
                 waiting.append(catalog.services[there])
-                if len(seen) > MAX_OBJECTS:
-                    return True
     return False
 
 
-def _granted_imports(catalog: Catalog, service: Service) -> Iterator[Key]:
+def _granted_imports(catalog: Catalog, service: Service) -> Iterator[tuple[Key, bool]]:
+    """Yield what a service imports, and whether the imports of that are looked at in turn."""
     importer = Importer(namespace=service.namespace, service=service.name, origin="", place="")
     for ref in service.definitions.imports:
         there = (ref.namespace or service.namespace, ref.service)
         if _may_import(catalog, there, importer):
-            yield there
+            exporter = catalog.services[there]
+            own = _own(catalog, exporter)
+            is_simple = there[0] != service.namespace and names_its_keys(ref)
+            yield there, not (is_simple and all(name in own for name in ref.keys or ()))
 
 
 def _cycle(path: tuple[Key, ...], importer: Importer) -> Problem:
@@ -213,9 +361,14 @@ def _cycle(path: tuple[Key, ...], importer: Importer) -> Problem:
     return _problem(errors.CYCLE, importer, f"services import each other: {text}")
 
 
+def _nothing(ref: ServiceRef, there: Key, importer: Importer, key: str = "") -> Problem:
+    dotted = f"${ref.service}.{there[0]}" + (f"/{key}" if key else "")
+    return _problem(errors.IMPORT, importer, f"nothing called {dotted} is offered here")
+
+
 def _limit(importer: Importer, what: str) -> Problem:
     return _problem(errors.LIMIT, importer, what)
 
 
-def _problem(code: errors.Code, importer: Importer, what: str) -> Problem:
-    return Problem(code=code, what=what, source=importer.place, origin=importer.origin)
+def _problem(code: errors.Code, importer: Importer, what: str, *, hint: str = "") -> Problem:
+    return Problem(code=code, what=what, source=importer.place, origin=importer.origin, hint=hint)

@@ -9,7 +9,7 @@ from typing import Any
 from injector.core import errors, plan_codec
 from injector.core.errors import Problem, Refused
 from injector.core.plan import LAUNCHER, ContainerPlan, Plan
-from webhook.core import asking, patch, policy, sizing
+from webhook.core import asking, foreign, patch, policy, sizing
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish, parse
 from webhook.core.asking import NativeEnv, Targets
@@ -53,6 +53,7 @@ class Planned:
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     audits: tuple[Problem, ...]
+    foreign: tuple[str, ...] = ()
 
 
 def judged(
@@ -119,13 +120,15 @@ def planned(
         verdict = policy.broken(before.policies)
     problems += verdict.denials
     problems = [*before.settings.denials, *problems]
+    told = () if made is None else foreign.warnings(made.plan, resolution)
     return Planned(
         made=None if problems else made,
         stores=tuple(store.name for store in resolution.stores),
         wish=wish,
         problems=tuple(dict.fromkeys(problems)),
-        warnings=(*before.settings.warnings, *verdict.warnings, *left),
+        warnings=(*before.settings.warnings, *verdict.warnings, *left, *told),
         audits=(*before.settings.audits, *verdict.audits),
+        foreign=() if made is None else foreign.facts(made.plan, resolution),
     )
 
 

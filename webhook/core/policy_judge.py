@@ -12,7 +12,7 @@ from webhook.core import sizing
 from webhook.core.annotations import PREFIX, Wish
 from webhook.core.definitions import FileDef, KeyDef
 from webhook.core.globs import any_matches, name_matches, path_matches
-from webhook.core.policy_model import Policy
+from webhook.core.policy_model import DEFINER, Policy
 from webhook.core.resolution import Resolution
 
 MAX_KEYS_NAMED = 8
@@ -58,10 +58,10 @@ class Judge:
             "service": self.wish.service or "",
         }
         found = []
-        for value in self.plan.values:
+        for value, author in zip(self.plan.values, self.resolution.authors, strict=False):
             for pick in (part for part in value.parts if isinstance(part, Pick)):
                 read = self.plan.reads[pick.read]
-                for rule, what in self._of_read(read, variables):
+                for rule, what in self._of_read(read, author.definers, variables):
                     problem = problem_of(
                         self.policy,
                         rule,
@@ -73,16 +73,21 @@ class Judge:
                     found.append(problem)
         return found
 
-    def _of_read(self, read: Read, variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    def _of_read(
+        self, read: Read, definers: tuple[str, ...], variables: Mapping[str, str]
+    ) -> Iterator[tuple[str, str]]:
         rules, store = self.rules, self.plan.stores[read.store].name
         is_allowed = not rules.stores_allow or any_matches(store, rules.stores_allow)
         if not is_allowed or any_matches(store, rules.stores_deny):
             yield "stores", f'store "{store}" is not allowed'
         for rule in rules.paths:
-            if name_matches(store, rule.store) and not any(
-                path_matches(read.path, pattern, variables) for pattern in rule.allow
-            ):
-                yield "paths", f"the path is outside of {', '.join(rule.allow) or 'none'}"
+            if not name_matches(store, rule.store):
+                continue
+            outside = [d for d in definers if not may_read(read.path, rule.allow, d, variables)]
+            if outside:
+                what = f"the path is outside of {', '.join(rule.allow) or 'none'}"
+                others = [name for name in outside if name != variables["namespace"]]
+                yield "paths", what + (f" for namespace {', '.join(others)}" if others else "")
         if rules.versions == "pinned" and read.version is None:
             yield "versions", "the version must be pinned: add @VERSION"
 
@@ -90,13 +95,13 @@ class Judge:
         allowed = self.rules.imports_from
         if allowed is None:
             return []
-        own = f"{self.subject.namespace}/{self.wish.service}"
+        own = (self.subject.namespace, self.wish.service or "")
         found = []
-        for value in self.plan.values:
-            kind, _, owner = value.origin.partition(" ")
-            if kind != "ServiceSecrets" or owner == own:
+        for value, author in zip(self.plan.values, self.resolution.authors, strict=False):
+            if author.service in (None, own):
                 continue
-            namespace = owner.partition("/")[0]
+            namespace, name = author.service
+            owner = f"{namespace}/{name}"
             if not any(name_matches(owner if "/" in p else namespace, p) for p in allowed):
                 what = f"keys of {owner} may not be imported"
                 found.append(
@@ -240,6 +245,25 @@ def names_of(definition: KeyDef | FileDef) -> tuple[str, ...]:
     if isinstance(definition, KeyDef):
         return (definition.name,)
     return (definition.name, definition.path, definition.path.rpartition("/")[2])
+
+
+def may_read(
+    path: str, patterns: tuple[str, ...], definer: str, variables: Mapping[str, str]
+) -> bool:
+    """Say whether an expression that `definer` wrote may read the path with the pod's identity.
+
+    A pattern with {definer} is asked once, with it and {namespace} filled in. The others must let
+    pass the pod's namespace and, in its place, the definer's: who wrote the path borrows nothing.
+    """
+    mark = "{" + DEFINER + "}"
+    both = {**variables, DEFINER: definer}
+    if any(path_matches(path, pattern, both) for pattern in patterns if mark in pattern):
+        return True
+    plain = [pattern for pattern in patterns if mark not in pattern]
+    return all(
+        any(path_matches(path, pattern, {**variables, "namespace": name}) for pattern in plain)
+        for name in {variables["namespace"], definer}
+    )
 
 
 def problem_of(

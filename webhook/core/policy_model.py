@@ -16,7 +16,8 @@ from webhook.core.sizing import Quantities
 ACTIONS = ("Deny", "Warn", "Audit")
 GLOB = r"[-A-Za-z0-9_.*]{1,128}"
 PATH_PATTERN = r"[^\s#@|]{1,512}"
-VARIABLES = ("namespace", "serviceAccount", "service")
+DEFINER = "definer"
+VARIABLES = ("namespace", "serviceAccount", "service", DEFINER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

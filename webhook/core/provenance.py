@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from injector.core.plan import Pick, Plan, Use
 from injector.core.reference import format_value
+from webhook.core import foreign
 from webhook.core.definitions import FileDef, KeyDef
 from webhook.core.resolve import Resolution, Trace
 
@@ -28,7 +29,8 @@ class Account:
     """What one variable or file of a container is made of.
 
     `written` is the definition that won, `via` the other keys it is made from, `reads` the places
-    of stores that are read for it, `overrode` what it won over, strongest first.
+    of stores that are read for it, `foreign` those of them that an expression of another namespace
+    reads with the pod's identity, `overrode` what it won over, strongest first.
     """
 
     container: str
@@ -37,14 +39,15 @@ class Account:
     via: tuple[Written, ...]
     reads: tuple[str, ...]
     overrode: tuple[Written, ...]
+    foreign: tuple[str, ...] = ()
 
 
 def accounts(plan: Plan, resolution: Resolution) -> tuple[Account, ...]:
     """Return the account of every variable and file, in the order of the traces."""
-    return tuple(_account(plan, trace) for trace in resolution.traces)
+    return tuple(_account(plan, trace, resolution) for trace in resolution.traces)
 
 
-def _account(plan: Plan, trace: Trace) -> Account:
+def _account(plan: Plan, trace: Trace, resolution: Resolution) -> Account:
     indexes = list(dict.fromkeys(_below(plan, trace.value)))
     picks = [
         part for index in indexes for part in plan.values[index].parts if isinstance(part, Pick)
@@ -61,6 +64,11 @@ def _account(plan: Plan, trace: Trace) -> Account:
         via=tuple(dict.fromkeys(via)),
         reads=tuple(dict.fromkeys(plan.where(pick) for pick in picks)),
         overrode=tuple(written(key) for key in trace.overrode),
+        foreign=tuple(
+            foreign.sentence(each)
+            for each in foreign.reads(plan, resolution)
+            if each.value in indexes
+        ),
     )
 
 

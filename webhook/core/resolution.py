@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from injector.core.plan import EnvItem, FileItem, PlanStore, PlanValue, Read
+from webhook.core.catalog import Key
 from webhook.core.definitions import Definitions, FileDef, KeyDef
 
 
@@ -37,6 +38,21 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who wrote a value of the plan.
+
+    `service` is the ServiceSecrets that did, None for a pod and an environment. `definers` are the
+    namespaces that a read of the value is judged for beside the pod's: the writer's, and those
+    whose expressions use it. `foreign` are the services of other namespaces among them; of an
+    environment's value, which is judged for the pod's namespace alone, those that use it.
+    """
+
+    service: Key | None
+    definers: tuple[str, ...]
+    foreign: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """Where one variable or file of a container came from; `overrode` lists what it won over."""
 
@@ -51,12 +67,14 @@ class Trace:
 class Resolution:
     """Reads and values, what each container gets, and how it came about.
 
+    `authors` stand beside `values`, one for each.
     `hidden` are inherited keys that a container does not get, for its own `env` sets the name.
     """
 
     stores: tuple[PlanStore, ...]
     reads: tuple[Read, ...]
     values: tuple[PlanValue, ...]
+    authors: tuple[Author, ...]
     env: Mapping[str, tuple[EnvItem, ...]]
     files: Mapping[str, tuple[FileItem, ...]]
     traces: tuple[Trace, ...]

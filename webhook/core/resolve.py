@@ -13,13 +13,14 @@ from injector.core import errors
 from injector.core.errors import Problem
 from injector.core.plan import EnvItem, FileItem
 from injector.core.reference import Expression, SiblingKey
-from webhook.core import inheritance
+from webhook.core import inheritance, steering
 from webhook.core.catalog import Catalog
 from webhook.core.definitions import MAX_KEYS, FileDef, KeyDef, clashes
 from webhook.core.evaluation import MAX_PROBLEMS, Evaluation
 from webhook.core.inheritance import Found, Importer
 from webhook.core.resolution import Asked, ContainerAsk, Resolution, Trace
-from webhook.core.scopes import Scope
+from webhook.core.scopes import OWN, Scope
+from webhook.core.steering import Steers
 
 __all__ = ["Asked", "ContainerAsk", "Resolution", "Trace", "resolve"]
 
@@ -34,6 +35,7 @@ def resolve(asked: Asked, catalog: Catalog) -> tuple[Resolution, tuple[Problem, 
         stores=tuple(evaluation.stores.values()),
         reads=tuple(evaluation.reads),
         values=tuple(evaluation.values),
+        authors=tuple(evaluation.authors),
         env=work.env,
         files=work.files,
         traces=tuple(work.traces),
@@ -97,14 +99,14 @@ class _Work:
                 continue
             overrode: tuple[KeyDef, ...]
             if name in set_by_pod:
-                key, where = set_by_pod[name], scope
+                key, where, chain = set_by_pod[name], scope, OWN
                 overrode = (found.key, *found.overrode) if found is not None else ()
             elif found is not None and self._may_steer(name, found):
-                key, overrode = found.key, found.overrode
-                where = self.evaluation.scopes.of_definer(found)
+                key, where, chain = self.evaluation.inherited(found, scope)
+                overrode = found.overrode
             else:
                 continue
-            index = self.evaluation.key(key, where)
+            index = self.evaluation.key(key, where, chain)
             if index is not None:
                 items.append(EnvItem(name=name, value=index))
                 trace = Trace(
@@ -141,10 +143,10 @@ class _Work:
         return tuple(items)
 
     def _may_steer(self, name: str, found: Found) -> bool:
-        if not inheritance.STEERING.fullmatch(name):
+        if steering.of(name) is not Steers.CODE:
             return True
         hint = "set it in the pod's own annotation, or rename the key"
-        what = f'"{name}" steers a process'
+        what = f'"{name}" decides {Steers.CODE.value}'
         self.evaluation.problem(errors.STEERING_NAME, found.key, what, hint)
         return False
 

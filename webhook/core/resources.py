@@ -101,7 +101,7 @@ def service(raw: Mapping[str, Any]) -> Service:
     return Service(
         namespace=namespace,
         name=name,
-        definitions=Definitions(env=env + made, files=files, imports=imports),
+        definitions=Definitions(env=env + made, files=files, imports=imports, broken=reader.broken),
         exports=exports,
         problems=tuple(problems),
         resource_version=version,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from webhook.core import inheritance
-from webhook.core.catalog import Catalog
+from webhook.core.catalog import Catalog, Key
 from webhook.core.definitions import KeyDef
 from webhook.core.inheritance import Found
 from webhook.core.resources import Environment
@@ -36,6 +36,39 @@ class Scope:
         return [*self.own, *self.inherited]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """The services of other namespaces whose expressions stand between a pod and a definition.
+
+    What is read below them is read with the pod's identity and handed to what they wrote.
+    `importer` is who of the pod's namespace let them in; None as long as there is nobody.
+    """
+
+    importer: Key | None = None
+    foreign: frozenset[Key] = frozenset()
+
+    @property
+    def members(self) -> tuple[Key, ...]:
+        """Everybody who gets what is below: a grant must name each of them."""
+        return () if self.importer is None else (self.importer, *sorted(self.foreign))
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The other namespaces, sorted."""
+        return tuple(sorted({namespace for namespace, _ in self.foreign}))
+
+    def through(self, definer: Key, *, importer: Key) -> Chain:
+        """Return the chain with a definer at its end; the importer is who refers to it."""
+        home = (self.importer or importer)[0]
+        if definer[0] == home or definer in self.foreign:
+            return self
+        return Chain(importer=self.importer or importer, foreign=self.foreign | {definer})
+
+
+OWN = Chain()
+"""Nobody's but the namespace's own: the pod, its services, its environment."""
+
+
 class Scopes:
     """The scopes that one resolution meets, each made once."""
 
@@ -44,14 +77,6 @@ class Scopes:
         self._catalog = catalog
         self._services: dict[tuple[str, str], Scope] = {}
         self._environments: dict[str, Scope] = {}
-
-    def find(self, scope: Scope, name: str) -> tuple[KeyDef, Scope] | None:
-        """Return the key that a name means in a scope, and the scope to evaluate it in."""
-        key = scope.own.get(name)
-        if key is not None:
-            return key, scope
-        found = scope.inherited.get(name)
-        return None if found is None else (found.key, self.of_definer(found))
 
     def of_definer(self, found: Found) -> Scope:
         """Return the scope of the service that wrote the key."""

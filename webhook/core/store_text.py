@@ -1,12 +1,24 @@
-"""Store definitions with `{namespace}` and `{serviceAccount}` filled in, in roles alone."""
+"""Store definitions as one pod has them: its roles filled in, and whether they are its namespace's.
+
+`{namespace}` and `{serviceAccount}` stand for the pod's own, in roles alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from injector.core import stores
+from injector.core.stores import Store
+from injector.core.stores.source import ConfigMapSource, SecretSource
 
 _ROLE_FIELDS = ("role", "roleArn")
+
+
+def is_of_namespace(store: Store) -> bool:
+    """Say whether what the store holds is what objects of the pod's own namespace hold."""
+    if store.provider in ("local", "sops"):
+        return any(isinstance(s, SecretSource | ConfigMapSource) for s in store.sources())
+    return store.provider == stores.BUILT_IN
 
 
 def document_for(document: Mapping[str, object], *, namespace: str, service_account: str) -> str:

@@ -61,7 +61,8 @@ def of(
     """Yield every reference that one set of definitions makes."""
     for ref in definitions.imports:
         target = f"{ref.namespace or namespace}/{ref.service}"
-        yield Usage(by=by, place="__import_svc", kind=SERVICE, target=target)
+        for key in (None,) if ref.keys is None else ref.keys:
+            yield Usage(by=by, place="__import_svc", kind=SERVICE, target=target, key=key)
     keys: tuple[KeyDef | FileDef, ...] = definitions.env
     for definition in (*keys, *definitions.files):
         for part in definition.value:

@@ -23,7 +23,8 @@ from webhook.core.resolve import Asked, ContainerAsk, resolve
 from webhook.core.review import Outcome, Request, warning
 
 _NAMESPACE_CONTROLLER = "system:serviceaccount:kube-system:namespace-controller"
-_NOT_YET = (errors.IMPORT, errors.STORE_UNKNOWN)
+_NOT_YET = (errors.IMPORT, errors.STORE_UNKNOWN, errors.FOREIGN)
+"""What another object has wrong, or has not got yet: it may still change without this one."""
 _RESOURCES = (
     "ServiceSecrets",
     "EnvironmentSecrets",
