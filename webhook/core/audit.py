@@ -83,18 +83,20 @@ def _mapping(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _bounded(fact: object) -> Any:
     """Return a fact with at most so many entries, each at most so long."""
-    match fact:
-        case str():
-            return _name(fact)
-        case list() | tuple():
-            more = [f"and {len(fact) - MAX_ENTRIES} more"] if len(fact) > MAX_ENTRIES else []
-            return [_bounded(each) for each in fact[:MAX_ENTRIES]] + more
-        case _:
-            return fact
+    if type(fact) is int:  # most are
+        return fact
+    if isinstance(fact, str):
+        return _name(fact)
+    if isinstance(fact, list | tuple):
+        more = [f"and {len(fact) - MAX_ENTRIES} more"] if len(fact) > MAX_ENTRIES else []
+        return [_bounded(each) for each in fact[:MAX_ENTRIES]] + more
+    return fact
 
 
 def _name(text: object) -> str:
-    return _cut(text, MAX_NAME) if isinstance(text, str) else ""
+    if not isinstance(text, str):
+        return ""
+    return text if len(text) <= MAX_NAME and text.isprintable() else _cut(text, MAX_NAME)
 
 
 def _cut(text: str, limit: int) -> str:
