@@ -18,6 +18,7 @@ from injector.core.record import Record, hidden, replace
 from injector.core.secret import NotJson
 
 FORMAT = 1
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -123,7 +124,7 @@ def _versions(name: str, entry: object) -> tuple[Version, ...]:
 def _version(name: str, entry: object) -> Version:
     version = _mapping(entry)
     number, created, expires = (version.get(key) for key in ("version", "created", "expires"))
-    if not isinstance(number, secret.Number) or not re.fullmatch(r"[1-9][0-9]{0,9}", number):
+    if not isinstance(number, secret.Number) or not _NUMBER.fullmatch(number):
         raise _not_ours(f'a version of "{name}" has no number')
     if expires is not None and not (isinstance(expires, str) and _DATE.fullmatch(expires)):
         raise _not_ours(f'version {number} of "{name}" expires at no date')

@@ -26,6 +26,7 @@ from injector.core.stores.source import (
 from injector.http_session import MAX_CONNECTIONS, Answer, HttpSession
 from injector.providers import Access
 
+_ONE_WORD = re.compile(r"[A-Za-z0-9_]{1,64}")
 _Key = TypeVar("_Key")
 _Found = TypeVar("_Found")
 
@@ -144,7 +145,7 @@ def word(document: Json, name: str) -> str:
     Nothing else of a provider's answer may come into a message.
     """
     found = text(document, name)
-    return found if re.fullmatch(r"[A-Za-z0-9_]{1,64}", found) else ""
+    return found if _ONE_WORD.fullmatch(found) else ""
 
 
 def passing(answer: Answer, who: str) -> Failure | None:

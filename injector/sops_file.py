@@ -20,7 +20,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from injector import local_file
-from injector.core import errors
+from injector.core import errors, pattern_syntax
+from injector.core.pattern import Pattern, PatternError
 from injector.core.reporting import some
 from injector.core.secret import Json, Number
 from injector.local_format import LocalFileError
@@ -32,6 +33,13 @@ _SEALED = re.compile(
 )
 _MAC_ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
 """What SOPS hashes first when only encrypted values are in the MAC."""
+
+_ANY_CASE = "(?i)"
+_MAX_RULE = 4096
+
+MAX_DEPTH = 32
+MAX_PATH = 4096
+"""Characters of the keys down to a value: each value is bound to all of them, so all are hashed."""
 
 _SERVICES = {
     "age": "age",
@@ -100,6 +108,9 @@ class _Opening:
         return found
 
     def _node(self, node: Any, path: tuple[str, ...]) -> Any:
+        if len(path) > MAX_DEPTH or sum(map(len, path)) > MAX_PATH:
+            what = f"it nests more than {MAX_DEPTH} deep, or has keys of {MAX_PATH} characters"
+            raise _damaged(what)
         if isinstance(node, Mapping):
             return {key: self._node(value, (*path, key)) for key, value in node.items()}
         if isinstance(node, list):
@@ -157,12 +168,38 @@ def _rule(metadata: Mapping[str, Any]) -> Callable[[tuple[str, ...]], bool]:
         text = metadata.get(name)
         if not text:
             continue
-        try:
-            pattern = re.compile(re.escape(text) + r"\Z" if name.endswith("suffix") else str(text))
-        except re.error:
-            raise _damaged(f"its {name} is no pattern") from None
-        return lambda path, p=pattern, yes=is_encrypted: any(map(p.search, path)) is yes  # type: ignore[misc]  # mypy does not infer lambdas with defaults
+        fits = _ending(str(text)) if name.endswith("suffix") else _fitting(name, str(text))
+        return lambda path, yes=is_encrypted: any(map(fits, path)) is yes  # type: ignore[misc]  # mypy does not infer lambdas with defaults
     return lambda _: True
+
+
+def _ending(suffix: str) -> Callable[[str], bool]:
+    return lambda key: key.endswith(suffix)
+
+
+def _fitting(name: str, text: str) -> Callable[[str], bool]:
+    """Return whether the pattern fits a key somewhere; raises LocalFileError.
+
+    The file's author wrote it, so it is matched by our own matcher, which cannot run away.
+    """
+    ignores_case = text.startswith(_ANY_CASE)
+    try:
+        patterns = [
+            Pattern(each, ignores_case=ignores_case)
+            for each in pattern_syntax.alternatives(text.removeprefix(_ANY_CASE)[:_MAX_RULE])
+        ]
+    except PatternError as error:
+        what = f"its {name} is no pattern that is supported: {error}"
+        hint = "use characters, classes, groups and repetitions; docs/stores/sops.md lists them"
+        raise LocalFileError(errors.NOT_SUPPORTED, what, hint) from None
+    known: dict[str, bool] = {}
+
+    def fits(key: str) -> bool:
+        if key not in known:
+            known[key] = any(pattern.matches(key) for pattern in patterns)
+        return known[key]
+
+    return fits
 
 
 def _typed(kind: str, data: bytes) -> Json | bytes:

@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 
 from injector.core.record import Record, hidden
 
-MAX_NODES = 20_000
 METADATA = "sops"
 
 
@@ -46,13 +45,13 @@ def parse(data: bytes, form: str) -> Document:
     try:
         text = data.decode("utf-8")
         tree = {"yaml": _yaml, "json": _json, "dotenv": _dotenv}[form](text)
+        metadata = _plain(tree.pop(METADATA, None)) if isinstance(tree, dict) else None
     except NotSops:
         raise
     except (ValueError, RecursionError):
         raise NotSops(f"it is not {form}") from None
     if not isinstance(tree, dict):
         raise NotSops("it is no mapping")
-    metadata = _plain(tree.pop(METADATA, None))
     if not isinstance(metadata, dict) or not isinstance(metadata.get("mac"), str):
         raise NotSops("it has no data of SOPS; is it encrypted at all?")
     return Document(tree=tree, metadata=metadata)
@@ -70,39 +69,12 @@ _BEYOND |= dict.fromkeys((".nan", ".NaN", ".NAN"), "NaN")
 
 
 def _yaml(text: str) -> Node:
-    import yaml
+    from injector import sops_yaml
 
-    try:
-        nodes = list(yaml.compose_all(text, Loader=yaml.BaseLoader))
-    except yaml.YAMLError:
-        raise NotSops("it is not yaml") from None
-    if len(nodes) != 1:
-        raise NotSops("it holds several documents, or none")
-    left = MAX_NODES
-
-    def node(of: yaml.Node) -> Node:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise NotSops("it has too many values")
-        if isinstance(of, yaml.MappingNode):
-            found: dict[str, Node] = {}
-            for key, value in of.value:
-                if not isinstance(key, yaml.ScalarNode) or key.value in found:
-                    raise NotSops("a key is doubled or no text")
-                found[key.value] = node(value)
-            return found
-        if isinstance(of, yaml.SequenceNode):
-            return [node(value) for value in of.value]
-        if not isinstance(of, yaml.ScalarNode):
-            raise NotSops("it is not yaml")
-        is_plain = of.style is None and of.tag == "tag:yaml.org,2002:str"
-        return _scalar(of.value) if is_plain else Scalar(kind="str", text=of.value)
-
-    return node(nodes[0])
+    return sops_yaml.read(text)
 
 
-def _scalar(text: str) -> Node:
+def plain_scalar(text: str) -> Node:
     """Return what a plain scalar of YAML means."""
     if text in _NULLS:
         return None
@@ -176,11 +148,13 @@ def _dotenv(text: str) -> Node:
 
 
 _STEP = re.compile(r"__(list|map)_")
+_MAX_STEPS = 16
+"""SOPS's own data is four deep."""
 
 
 def _unflatten(metadata: dict[str, Any], name: str, value: Scalar) -> None:
     """Put `age__list_0__map_enc` where it belongs: SOPS has flat names for what is deep."""
-    first, *steps = _STEP.split(name)
+    first, *steps = _STEP.split(name, _MAX_STEPS)
     at: Any = metadata
     key: str | int = first
     for kind, step in zip(steps[::2], steps[1::2], strict=True):

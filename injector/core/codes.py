@@ -107,7 +107,10 @@ IMPORT = code(
     "the owner lists who may import under spec.exports; check name, namespace and key",
 )
 LIMIT = code(
-    "SI-117", USAGE, "a limit is exceeded", "imports: 8 deep, 64 objects; 512 keys; 256 KiB of plan"
+    "SI-117",
+    USAGE,
+    "a limit is exceeded",
+    "imports: 8 deep, 64 objects; 512 keys; 256 KiB of plan; docs/annotations.md has the others",
 )
 STEERING_NAME = code(
     "SI-118",

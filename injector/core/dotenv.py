@@ -16,12 +16,15 @@ from collections.abc import Mapping
 _START = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)=")
 _BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _REST = re.compile(r"(?:[ \t]*|[ \t]+#[^\n]*)(?:\n|\Z)")
-_BARE = re.compile(r"[^\s'\"`\\#](?:[^\n'\"`\\]*?)(?=[ \t]*(?:\n|\Z)|[ \t]+#)|")
+_COMMENT = re.compile(r"[ \t]#")
+_NOT_BARE = re.compile(r"['\"`\\]")
 _SINGLE = re.compile(r"'([^']*)'")
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
+_NOT_SINGLE = re.compile(r"['\\\r\n]")
+_TO_ESCAPE = re.compile(r'[\\"$]')
 
 
 class NotDotenv(ValueError):
@@ -38,12 +41,13 @@ def parse(data: bytes) -> dict[str, str]:
         raise NotDotenv("line 1 begins with a byte order mark")
     text = text.replace("\r\n", "\n")
     found: dict[str, str] = {}
-    at = 0
+    line, counted, at = 1, 0, 0
     while at < len(text):
         if blank := _BLANK.match(text, at):
             at = blank.end()
             continue
-        line = text.count("\n", 0, at) + 1
+        line += text.count("\n", counted, at)
+        counted = at
         start = _START.match(text, at)
         if start is None:
             raise NotDotenv(f"line {line} is not NAME=value")
@@ -77,14 +81,28 @@ def _value(text: str, at: int, line: int) -> tuple[str, int]:
             known = " ".join(f"\\{char}" for char in _ESCAPES)
             raise NotDotenv(f"line {line} has an escape other than {known}")
         return _ESCAPE.sub(lambda found: _ESCAPES[found[1]], double[1]), double.end()
-    bare = _BARE.match(text, at)
-    return (bare[0], bare.end()) if bare is not None else ("", at)
+    return _bare(text, at)
+
+
+def _bare(text: str, at: int) -> tuple[str, int]:
+    """Return what stands up to the end of the line or to a comment, without blanks behind it.
+
+    With a character in it that only quotes allow, it is nothing: the caller then finds the rest.
+    """
+    end = text.find("\n", at)
+    line = text[at:] if end < 0 else text[at:end]
+    if comment := _COMMENT.search(line):
+        line = line[: comment.start()]
+    value = line.rstrip(" \t")
+    if not value or value[0] == "#" or value[0].isspace() or _NOT_BARE.search(value):
+        return "", at
+    return value, at + len(value)
 
 
 def _written(value: str) -> str:
     if _PLAIN.fullmatch(value):
         return value
-    if not re.search(r"['\\\r\n]", value):
+    if not _NOT_SINGLE.search(value):
         return f"'{value}'"
-    escaped = re.sub(r'[\\"$]', lambda found: "\\" + found[0], value)
+    escaped = _TO_ESCAPE.sub(lambda found: "\\" + found[0], value)
     return '"' + escaped.replace("\r", "\\r").replace("\n", "\\n") + '"'

@@ -12,7 +12,9 @@ problems of one input together. No problem ever carries a secret value or a prov
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice, pairwise
+from operator import itemgetter
 
 from injector.core.codes import *  # noqa: F403  # the whole table: errors.REFERENCE
 from injector.core.codes import (
@@ -29,6 +31,19 @@ from injector.core.codes import (
 )
 from injector.core.codes_at_work import *  # noqa: F403  # as above
 from injector.core.record import Record
+
+MAX_NAME = 512
+"""Characters of a name or a place that a problem shows."""
+
+MAX_SENTENCE = 1024
+"""Characters of what is wrong, or of a hint, that a problem shows."""
+
+MAX_HINTED = 16
+"""After so many problems of one input, further ones are not compared with the words known."""
+
+_MAX_WORD = 48
+_MAX_KNOWN = 256
+_COMPARED = 3
 
 # Which status speaks for several problems: what a retry cannot cure comes before what it can.
 _PRECEDENCE = (INTERNAL, USAGE, DENIED, AUTH, NOT_FOUND, UNDELIVERABLE, FINDINGS, UNAVAILABLE)
@@ -51,23 +66,28 @@ class Problem(Record):
     hint: str = ""
 
     def line(self) -> str:
-        """Return the problem on one line, without its hint; control characters are escaped."""
-        place = self.source
+        """Return the problem on one line, without its hint; control characters are escaped.
+
+        Names may come from anybody and be of any length: each is shown up to its limit.
+        """
+        place = shortened(self.source, MAX_NAME)
         if self.target:
-            place += f" for {self.target}"
+            place += f" for {shortened(self.target, MAX_NAME)}"
         if self.origin:
-            place += f" ({self.origin})"
-        as_whom = f"; as {self.identity}" if self.identity else ""
+            place += f" ({shortened(self.origin, MAX_NAME)})"
+        as_whom = f"; as {shortened(self.identity, MAX_NAME)}" if self.identity else ""
+        what = shortened(self.what, MAX_SENTENCE)
         text = (
-            f"{self.code.id} {place.strip()}: {self.what}{as_whom}"
+            f"{self.code.id} {place.strip()}: {what}{as_whom}"
             if place
-            else f"{self.code.id} {self.what}"
+            else f"{self.code.id} {what}"
         )
         return printable(text)
 
     def render(self) -> str:
         """Return the line, and under it the hint: the problem's own or else its code's advice."""
-        return f"{self.line()}\n       hint: {printable(self.hint or self.code.advice)}"
+        hint = printable(shortened(self.hint or self.code.advice, MAX_SENTENCE))
+        return f"{self.line()}\n       hint: {hint}"
 
 
 class InjectorError(Exception):
@@ -112,12 +132,45 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def shortened(text: str, most: int) -> str:
+    """Return the text, cut where it is longer than `most` characters, with its length then."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `did you mean "x"?` for the nearest known word, or an empty string."""
+    """Return `did you mean "x"?` for the nearest known word, or an empty string.
+
+    Comparing words is quadratic in their length, and there may be many of them: words of unusual
+    length have no neighbour, and only those that have most in common are compared.
+    """
+    if len(word) > _MAX_WORD:
+        return ""
+    traits = _traits(word)
+    ranked = [
+        (len(traits & _traits(other)) - len(other), other)
+        for other in islice(known, _MAX_KNOWN)
+        # With other lengths two words cannot be as near as `get_close_matches` asks.
+        if 3 * len(word) <= 7 * len(other) and 3 * len(other) <= 7 * len(word)
+    ]
+    if not ranked:
+        return ""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, list(known), n=1)
+    ranked.sort(key=itemgetter(0), reverse=True)
+    near = get_close_matches(word, [other for _, other in ranked[:_COMPARED]], n=1)
     return f'did you mean "{near[0]}"?' if near else ""
+
+
+def neighbour(problems: Sequence[Problem], word: str, known: Iterable[str]) -> str:
+    """Return `did_you_mean(word, known)` for the first problems of an input, else an empty string.
+
+    `problems` are those found so far: after so many, more hints help nobody and cost time.
+    """
+    return did_you_mean(word, known) if len(problems) < MAX_HINTED else ""
+
+
+def _traits(word: str) -> set[object]:
+    return {*word, *pairwise(word)}
 
 
 CODES = {value.id: value for value in list(globals().values()) if isinstance(value, Code)}

@@ -13,6 +13,9 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
 
+MAX_FILTERS = 16
+MAX_ARGUMENTS = 16
+
 NO_END = -1
 """The end of an expression that is never closed."""
 
@@ -26,8 +29,10 @@ class Reader(Scanner):
             what, hint = '"#{" is never closed by "}"', "write ##{ for a literal #{"
             raise SlipError(self.at - 2, what, hint)
         found = self.reference()
-        filters = []
+        filters: list[Filter] = []
         while self.skip("|"):
+            if len(filters) == MAX_FILTERS:
+                raise self.slip(f"a reference goes through at most {MAX_FILTERS} filters")
             filters.append(self._filter())
         self.end_of("this reference")
         return Expression(reference=found, filters=tuple(filters))
@@ -99,14 +104,14 @@ class Reader(Scanner):
             raise SlipError(
                 start, "a field is missing after #", "write #field or a JSON Pointer such as #/a/0"
             )
+        if len(field) > 253 or not field.isprintable():
+            raise SlipError(start, "the field is longer than 253 characters or not printable")
         if field.startswith("/") and not _POINTER.fullmatch(field):
             raise SlipError(
                 start,
                 f'"{field}" is not a JSON Pointer',
                 "~ is written ~0 and / is written ~1 (RFC 6901)",
             )
-        if len(field) > 253 or not field.isprintable():
-            raise SlipError(start, "the field is longer than 253 characters or not printable")
         return field
 
     def _service(self) -> tuple[str, str | None]:
@@ -164,6 +169,8 @@ class Reader(Scanner):
         while not self.skip(")"):
             if args:
                 self.expect(",", "the next argument", "arguments are separated by commas")
+            if len(args) == MAX_ARGUMENTS:
+                raise self.slip(f"a filter takes at most {MAX_ARGUMENTS} arguments")
             self.blanks()
             args.append(self.quoted())
             self.blanks()

@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from injector.core import errors
 from injector.core.errors import Code, Problem
 
+ANYTHING = re.compile(r"(?s).+")
+"""Any text but an empty one."""
+
 _DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|h)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -60,7 +63,7 @@ class Fields:
         name: str,
         *,
         default: str | None = None,
-        pattern: str = r"(?s).+",
+        pattern: re.Pattern[str] = ANYTHING,
         form: str = "",
         longest: int = 4096,
     ) -> str:
@@ -70,13 +73,13 @@ class Fields:
             if default is None:
                 self.problem(name, "is required")
             return default or ""
-        if not isinstance(found, str) or len(found) > longest or not re.fullmatch(pattern, found):
+        if not isinstance(found, str) or len(found) > longest or not pattern.fullmatch(found):
             self.problem(name, f"must be {form or 'a text'}")
             return default or ""
         return found
 
     def optional(
-        self, name: str, *, pattern: str = r"(?s).+", form: str = "", longest: int = 4096
+        self, name: str, *, pattern: re.Pattern[str] = ANYTHING, form: str = "", longest: int = 4096
     ) -> str | None:
         """Take a text that may be absent."""
         if not self.has(name):
@@ -117,7 +120,12 @@ class Fields:
         return seconds
 
     def texts(
-        self, name: str, *, pattern: str = r"(?s).+", form: str = "a text", most: int = 256
+        self,
+        name: str,
+        *,
+        pattern: re.Pattern[str] = ANYTHING,
+        form: str = "a text",
+        most: int = 256,
     ) -> tuple[str, ...]:
         """Take a list of texts; absent is empty."""
         found = self.take(name)
@@ -127,7 +135,7 @@ class Fields:
             self.problem(name, f"must be a list of at most {most} entries")
             return ()
         for index, entry in enumerate(found):
-            if not isinstance(entry, str) or not re.fullmatch(pattern, entry):
+            if not isinstance(entry, str) or not pattern.fullmatch(entry):
                 self.problem(f"{name}[{index}]", f"must be {form}")
         return tuple(entry for entry in found if isinstance(entry, str))
 
@@ -183,4 +191,5 @@ class Fields:
         """Report every field that nobody took."""
         for name in self._data:
             if name not in self._known:
-                self.problem(name, "no such field", errors.did_you_mean(name, self._known))
+                hint = errors.neighbour(self.problems, name, self._known)
+                self.problem(name, "no such field", hint)

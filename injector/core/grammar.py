@@ -14,9 +14,9 @@ end, a second reads each expression on its own, so one bad expression hides no o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from injector.core import budget
 from injector.core.expression import NO_END, Reader
 from injector.core.reference import Expression, Reference, Value
 from injector.core.scanner import Slip, SlipError, closing_brace
@@ -26,8 +26,6 @@ __all__ = ["GrammarError", "Slip", "has_expression", "parse", "parse_reference"]
 MAX_TEXT = 65_536
 MAX_EXPRESSIONS = 64
 MAX_SLIPS = 16
-
-_OPEN = re.compile(r"(#+)\{")
 
 
 class GrammarError(ValueError):
@@ -48,20 +46,26 @@ def parse(text: str) -> Value:
         raise GrammarError(
             (Slip(column=MAX_TEXT + 1, what=f"the value is longer than {MAX_TEXT} characters"),)
         )
+    budget.spend(1 + len(text) // 256)
     parts: list[str | Expression] = []
     slips: list[Slip] = []
+    expressions = 0
     for piece in _pieces(text):
+        budget.spend()
         if isinstance(piece, str):
             parts.append(piece)
             continue
+        expressions += 1
+        if expressions > MAX_EXPRESSIONS:
+            what = f"the value has more than {MAX_EXPRESSIONS} references"
+            slips.append(Slip(column=1, what=what))
+            break
         try:
             parts.append(Reader(text, *piece).expression())
         except SlipError as slip:
             slips.append(slip.slip)
             if len(slips) == MAX_SLIPS:
                 break
-    if sum(isinstance(part, Expression) for part in parts) > MAX_EXPRESSIONS:
-        slips.append(Slip(column=1, what=f"the value has more than {MAX_EXPRESSIONS} references"))
     if slips:
         raise GrammarError(tuple(slips))
     return tuple(parts)
@@ -72,27 +76,36 @@ def _pieces(text: str) -> Iterator[str | tuple[int, int]]:
 
     One that never ends has the end `NO_END`.
     """
-    pending = ""
+    pending: list[str] = []
     at = 0
-    while found := _OPEN.search(text, at):
-        hashes = len(found.group(1))
-        pending += text[at : found.start()] + "#" * (hashes // 2)
-        at = found.end()
+    while brace := _brace(text, at):
+        before = text[at:brace].rstrip("#")
+        hashes = brace - at - len(before)
+        pending += before, "#" * (hashes // 2)
+        at = brace + 1
         if hashes % 2 == 0:
-            pending += "{"
+            pending.append("{")
             continue
-        if pending:
-            yield pending
-            pending = ""
+        if joined := "".join(pending):
+            yield joined
+        pending = []
         end = closing_brace(text, at)
         if end is None:
             yield at, NO_END
             return
         yield at, end
         at = end + 1
-    pending += text[at:]
-    if pending:
-        yield pending
+    pending.append(text[at:])
+    if joined := "".join(pending):
+        yield joined
+
+
+def _brace(text: str, at: int) -> int:
+    """Return where the next brace behind a "#" is, 0 when there is none.
+
+    From there one looks back for the run of "#": a run without a brace is passed over once.
+    """
+    return text.find("#{", at) + 1
 
 
 def parse_reference(text: str) -> Reference:
@@ -108,4 +121,9 @@ def parse_reference(text: str) -> Reference:
 
 def has_expression(text: str) -> bool:
     """Say whether the text holds an expression, well formed or not."""
-    return "#{" in text and any(len(run.group(1)) % 2 for run in _OPEN.finditer(text))
+    at = 0
+    while brace := _brace(text, at):
+        if (brace - at - len(text[at:brace].rstrip("#"))) % 2:
+            return True
+        at = brace + 1
+    return False

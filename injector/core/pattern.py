@@ -9,16 +9,17 @@ does work bounded by (characters of the value) x (states of the pattern), both o
 
 It means what the same text means elsewhere, with classes in ASCII: a pattern may fit anywhere in
 the value unless `^` and `$` tie it to the ends. There are no back-references and no look-around.
-The webhook compiles a pattern to judge it; `render` matches.
+The webhook checks a pattern, which costs no more than its length; `render` compiles and matches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from injector.core import budget
 from injector.core.pattern_syntax import Chars, Choice, Node, PatternError, Repeat, Sequence, read
 
-__all__ = ["MAX_VALUE", "Pattern", "PatternError"]
+__all__ = ["MAX_VALUE", "Pattern", "PatternError", "check"]
 
 MAX_TEXT = 1024
 MAX_STATES = 1000
@@ -28,17 +29,46 @@ MAX_VALUE = 4096
 _MAX_STEPS = 10_000
 
 
+def check(text: str) -> Node:
+    """Return the tree of a pattern that can be compiled; raises PatternError.
+
+    What compiling it takes is worked out by multiplication: `a{1000}` is read, and not built.
+    """
+    if len(text) > MAX_TEXT:
+        raise PatternError(f"the pattern is longer than {MAX_TEXT} characters", MAX_TEXT)
+    budget.spend(1 + len(text) // 4)
+    tree = read(text)
+    states, steps = _size(tree)
+    if states >= MAX_STATES or steps > _MAX_STEPS:
+        raise PatternError("the pattern is too large", 0)
+    return tree
+
+
+def _size(node: Node) -> tuple[int, int]:
+    """Return how many states and how many steps `Pattern` makes of a node."""
+    match node:
+        case Chars():
+            return 1, 1
+        case Sequence(nodes=nodes) | Choice(nodes=nodes):
+            sizes = [_size(part) for part in nodes]
+            own = isinstance(node, Choice)
+            return own + sum(states for states, _ in sizes), 1 + sum(steps for _, steps in sizes)
+        case Repeat(node=inner, least=least, most=most):
+            states, steps = _size(inner)
+            times = least + 1 if most is None else most
+            return times * states + (1 if most is None else most - least), times * steps + 1
+
+
 class Pattern:
     """A compiled pattern: states with edges; state 0 is the goal."""
 
-    def __init__(self, text: str) -> None:
-        """Compile the text; raises PatternError."""
-        if len(text) > MAX_TEXT:
-            raise PatternError(f"the pattern is longer than {MAX_TEXT} characters", MAX_TEXT)
+    def __init__(self, text: str, *, ignores_case: bool = False) -> None:
+        """Compile the text; raises PatternError. Cases are those of ASCII letters."""
+        tree = check(text)
+        self._ignores_case = ignores_case
         self._tests: list[Chars | None] = [None]
         self._edges: list[tuple[int, ...]] = [()]
-        self._steps = 0
-        self._start = self._closed([self._build(read(text), 0)])
+        self._start = self._closed([self._build(tree, 0)])
 
     def matches(self, value: str) -> bool:
         """Say whether the pattern fits a value of at most `MAX_VALUE` characters."""
@@ -52,12 +82,18 @@ class Pattern:
                 known[key] = self._closed(
                     self._edges[state][0]
                     for state in states
-                    if (test := self._tests[state]) is not None and test.has(char)
+                    if (test := self._tests[state]) is not None and self._has(test, char)
                 )
             states = known[key]
             if not states:
                 return False
         return 0 in states
+
+    def _has(self, test: Chars, char: str) -> bool:
+        if not self._ignores_case or not char.isascii():
+            return test.has(char)
+        both = (test.has(char), test.has(char.swapcase()))
+        return all(both) if test.is_negated else any(both)
 
     def _closed(self, states: Iterable[int]) -> frozenset[int]:
         """Return the states and all that can be reached from them without a character."""
@@ -72,17 +108,12 @@ class Pattern:
         return frozenset(found)
 
     def _add(self, test: Chars | None, edges: tuple[int, ...]) -> int:
-        if len(self._tests) >= MAX_STATES:
-            raise PatternError("the pattern is too large", 0)
         self._tests.append(test)
         self._edges.append(edges)
         return len(self._tests) - 1
 
     def _build(self, node: Node, goal: int) -> int:
         """Add the states of the node in front of the goal; return the one to start in."""
-        self._steps += 1
-        if self._steps > _MAX_STEPS:
-            raise PatternError("the pattern is too large", 0)
         match node:
             case Chars():
                 return self._add(node, (goal,))

@@ -73,6 +73,35 @@ def read(text: str) -> Node:
     return _Reader(text).read()
 
 
+def alternatives(text: str) -> list[str]:
+    """Return a pattern's outermost alternatives, for languages where each has its own ^ and $."""
+    found, start, at, depth = [], 0, 0, 0
+    while at < len(text):
+        char = text[at]
+        if char == "\\":
+            at += 1
+        elif char == "[":
+            begins = at + 2 if text.startswith("[^", at) else at + 1
+            end = _end_of_class(text, begins)
+            at = len(text) if end < 0 else end
+        elif char in "()":
+            depth += 1 if char == "(" else -1
+        elif char == "|" and depth == 0:
+            found.append(text[start:at])
+            start = at + 1
+        at += 1
+    return [*found, text[start:]]
+
+
+def _end_of_class(text: str, at: int) -> int:
+    """Return where a class ends whose members begin here; the first may be a bracket."""
+    is_first = True
+    while at < len(text) and (is_first or text[at] != "]"):
+        at += 2 if text[at] == "\\" else 1
+        is_first = False
+    return at if at < len(text) else -1
+
+
 class _Reader:
     """Reads a pattern's text from left to right."""
 

@@ -103,6 +103,8 @@ def path_problem(path: str) -> str | None:
     """
     if not path or path == "/":
         return "the path is empty"
+    if len(path) > 1024:
+        return "the path is longer than 1024 characters"
     if found := _PATH_FORBIDDEN.search(path):
         return f"the path may not hold {found.group()!a}"
     segments = path.removeprefix("/").split("/")
@@ -110,8 +112,6 @@ def path_problem(path: str) -> str | None:
         return "the path has an empty segment"
     if "." in segments or ".." in segments:
         return 'the path has a segment "." or ".."'
-    if len(path) > 1024:
-        return "the path is longer than 1024 characters"
     if path != path.strip() or not path.isprintable():
         return "the path has unprintable characters or blanks at its ends"
     return None
@@ -127,12 +127,16 @@ def format_value(value: Value) -> str:
         if isinstance(part, Expression):
             out.append(f"#{{{format_expression(part)}}}")
             continue
-        text = re.sub(r"(#+)(?=\{)", lambda run: run.group() * 2, part)
+        *before_braces, last = part.split("{")
+        out += (_hashes_doubled(piece) + "{" for piece in before_braces)
         is_followed_by_expression = index + 1 < len(value)
-        if is_followed_by_expression:
-            text = re.sub(r"#+\Z", lambda run: run.group() * 2, text)
-        out.append(text)
+        out.append(_hashes_doubled(last) if is_followed_by_expression else last)
     return "".join(out)
+
+
+def _hashes_doubled(text: str) -> str:
+    """Return the text with the run of "#" at its end doubled."""
+    return text + "#" * (len(text) - len(text.rstrip("#")))
 
 
 def format_expression(expression: Expression) -> str:

@@ -89,8 +89,8 @@ class Report:
         return f"{store} {some(place.removeprefix(store + ' ') for place in places)}"
 
 
-def some(texts: Iterable[str]) -> str:
-    """Return the texts in a row, each once: `SHOWN` of them and the number of the others."""
+def some(texts: Iterable[str], *, shown: int = SHOWN) -> str:
+    """Return the texts in a row, each once: so many of them and the number of the others."""
     each = list(dict.fromkeys(text for text in texts if text))
-    more = f" and {len(each) - SHOWN} more" if len(each) > SHOWN else ""
-    return ", ".join(each[:SHOWN]) + more
+    more = f" and {len(each) - shown} more" if len(each) > shown else ""
+    return ", ".join(each[:shown]) + more

@@ -7,6 +7,9 @@ import re
 from injector.core.record import Record
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
+_QUOTE_OR_BRACE = re.compile(r'["}]')
+_QUOTE_OR_ESCAPE = re.compile(r'["\\]')
+_UNQUOTED = re.compile(r'[^"\\]*')
 
 
 class Slip(Record):
@@ -29,15 +32,15 @@ class SlipError(Exception):
 def closing_brace(text: str, at: int) -> int | None:
     """Return the index of the brace that ends the expression; braces in quotes do not count."""
     in_quotes = False
-    while at < len(text):
-        char = text[at]
-        if in_quotes and char == "\\":
-            at += 1
-        elif char == '"':
-            in_quotes = not in_quotes
-        elif char == "}" and not in_quotes:
-            return at
-        at += 1
+    while found := (_QUOTE_OR_ESCAPE if in_quotes else _QUOTE_OR_BRACE).search(text, at):
+        at = found.end()
+        match found.group():
+            case '"':
+                in_quotes = not in_quotes
+            case "}":
+                return found.start()
+            case _:
+                at += 1  # what is escaped stands for itself
     return None
 
 
@@ -53,11 +56,12 @@ class Scanner:
         start = self.at
         self.expect('"', "a quoted text", 'texts stand in "double quotes"')
         out = []
-        while self.at < self.end and self.text[self.at] != '"':
-            if self.text[self.at] == "\\":
-                self.at += 1
-                if self.at >= self.end or self.text[self.at] not in '"\\':
-                    raise self.slip("unknown escape", 'inside quotes only \\" and \\\\ are escapes')
+        while True:
+            out.append(self.match(_UNQUOTED) or "")
+            if not self.skip("\\", after_blanks=False):
+                break
+            if self.at >= self.end or self.text[self.at] not in '"\\':
+                raise self.slip("unknown escape", 'inside quotes only \\" and \\\\ are escapes')
             out.append(self.text[self.at])
             self.at += 1
         if not self.skip('"', after_blanks=False):

@@ -17,8 +17,8 @@ from injector.core.errors import Problem
 from injector.core.secret import MAX_BYTES, text_or_bytes
 from injector.core.stores.source import DATA_KEY
 
-_LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
-_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL.pattern}(?:\.{_LABEL.pattern})*")
 _KEEPERS = (
     ("reconcile.external-secrets.io/", "External Secrets keeps it"),
     ("cert-manager.io/", "cert-manager keeps it"),
@@ -40,7 +40,7 @@ def problems(name: str, data: Data) -> list[Problem]:
         hint = "lower-case letters, digits, - and . only, a letter or digit at both ends"
         found.append(Problem(code=errors.NAME, what=f'"{name}" is no name of a Secret', hint=hint))
     for key in data:
-        if not re.fullmatch(DATA_KEY, key):
+        if not DATA_KEY.fullmatch(key):
             what = f'"{key}" is no key of a Secret'
             hint = "letters, digits, -, _ and . only, at most 253 of them"
             found.append(Problem(code=errors.NAME, what=what, source=name, hint=hint))
@@ -54,7 +54,7 @@ def problems(name: str, data: Data) -> list[Problem]:
 
 def namespace_problems(namespace: str) -> list[Problem]:
     """Return that no namespace can have this name, if that is so."""
-    if len(namespace) <= 63 and re.fullmatch(_LABEL, namespace):
+    if len(namespace) <= 63 and _LABEL.fullmatch(namespace):
         return []
     what = f'"{namespace}" is no name of a namespace'
     hint = "lower-case letters, digits and - only, a letter or digit at both ends"

@@ -23,6 +23,7 @@ from webhook.core.annotations import Wish
 from webhook.core.manifests import PodTemplate
 from webhook.core.provenance import Account
 
+_CODE = re.compile(r"(?i)si-?[0-9]{3}")
 EXAMPLES = """\b
 Examples:
   secret-injector explain SI-404
@@ -97,7 +98,7 @@ def _command(
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; a code needs no files."""
-    if argv and re.fullmatch(r"(?i)si-?\d{3}", argv[0]):
+    if argv and _CODE.fullmatch(argv[0]):
         return _code(argv[0])
     return offline.call(_command, argv, "explain")
 

@@ -83,6 +83,9 @@ def _pod(world: World, document: Document, template: PodTemplate) -> Iterator[Fi
         # What a service has wrong is found where the service stands.
         if not problem.origin.startswith(offline.KINDS):
             yield _finding(document, problem)
+    if outcome.more:
+        what = f"and {outcome.more} more problems of this pod"
+        yield _finding(document, Problem(code=errors.LIMIT, what=what))
     for text in outcome.warnings:
         yield _warning(document, text)
 

@@ -19,6 +19,7 @@ from webhook.core.catalog import Catalog
 from webhook.core.manifests import PodTemplate
 from webhook.core.our_container import Injection
 
+_VERSION = re.compile(r"v?[0-9]{1,6}\.[0-9]{1,6}(?:\..*)?")
 KINDS = ("ClusterSecretStore", "ServiceSecrets", "EnvironmentSecrets", "ClusterInjectionPolicy")
 INJECTION = Injection(image="secret-injector")
 """How a preview fills in what only the installed chart knows."""
@@ -167,7 +168,7 @@ def _placed(raw: dict[str, Any], namespace: str) -> dict[str, Any]:
 
 
 def _node(version: str) -> dict[str, Any]:
-    if not re.fullmatch(r"v?\d+\.\d+(?:\..*)?", version):
+    if not _VERSION.fullmatch(version):
         what = f'"{version}" is no version of Kubernetes'
         raise Refused(
             [

@@ -11,6 +11,7 @@ cases:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ EXAMPLES = """\b
 Examples:
   secret-injector policy test --cases cases.yaml -f policies/ -f stores/
 """
+
+
+_EXPECT = re.compile(r"allow|warn|deny")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +133,7 @@ def _case(fields: Fields, file: Path, namespace: str) -> Case:
         name=fields.text("name"),
         manifest=manifest,
         namespace=fields.text("namespace", default=namespace),
-        expect=fields.text("expect", pattern="allow|warn|deny", form="allow, warn or deny"),
+        expect=fields.text("expect", pattern=_EXPECT, form="allow, warn or deny"),
         policies=fields.texts("policies"),
         codes=fields.texts("codes"),
     )

@@ -18,11 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from injector.core import errors, reference
+from injector.core import budget, errors, reference
 from injector.core.errors import Problem
 from webhook.core import quantity, sizing, yamltext
 from webhook.core.annotation_table import ANNOTATIONS, FILES_PATH, INJECT, PREFIX, Annotation
-from webhook.core.definition_reader import MAX_PROBLEMS, Reader
+from webhook.core.definition_reader import Reader
 from webhook.core.definitions import Definitions
 from webhook.core.sizing import Sizes
 
@@ -37,6 +37,12 @@ __all__ = [
     "parse",
 ]
 
+MAX_BYTES = 256 * 1024
+"""Bytes of a pod's annotations of ours, names and texts: what the API server allows of all of them.
+
+It checks after it has asked us: what comes in is bounded by the size of a request alone.
+"""
+
 MAX_LIST = 8192
 """Characters of a list of containers that are looked at: 128 names of the longest kind."""
 
@@ -47,6 +53,8 @@ MODES = ("init", "sidecar", "parallel")
 ENV_MODES = ("auto", "launcher", "native")
 
 _VARIABLES = re.compile(r"[-A-Za-z0-9_.*]{1,253}")
+_REFRESH = re.compile(r"[1-9][0-9]{0,5}(?:s|m|h)")
+_ON_CHANGE = re.compile(r"none|restart|signal:(?:HUP|INT|TERM|QUIT|USR1|USR2)")
 _MOUNT_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+")
 # Mounting over these would break the container or hide what it needs; the launcher has its own.
 _RESERVED_PATHS = (
@@ -92,10 +100,17 @@ def ours(annotations: Mapping[str, object]) -> dict[str, object]:
 
 def parse(found: Mapping[str, str]) -> tuple[Wish, tuple[Problem, ...]]:
     """Return what the annotations (names without prefix) ask for, and every problem in them."""
+    size = sum(_size(name) + _size(text) for name, text in found.items())
+    budget.spend(1 + len(found) + size // 256)
+    if size > MAX_BYTES:
+        what = f"the annotations of {PREFIX} take {size} bytes together, the limit is {MAX_BYTES}"
+        return Wish(), (Problem(code=errors.TOO_LARGE, what=what, source="annotations"),)
     entries = tuple(sorted(found.items()))
-    if sum(len(name) + len(text) for name, text in entries) > MAX_REMEMBERED:
-        return _read(entries)
-    return _remembered(entries)
+    return _read(entries) if size > MAX_REMEMBERED else _remembered(entries)
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 @lru_cache(maxsize=1024)
@@ -113,41 +128,36 @@ class _AnnotationReader:
     def __init__(self, found: Mapping[str, str]) -> None:
         self.found = found
         self.problems: list[Problem] = []
+        self._nodes_left = yamltext.MAX_NODES
 
     def wish(self) -> Wish:
         self._unknown()
         inject = self._choice("inject", ("true", "false"))
         containers = self._containers()
         return Wish(
-            service=self._match("service", reference.LABEL.pattern),
+            service=self._match("service", reference.LABEL),
             shared=self._definitions(""),
             per_container={name: self._definitions(name) for name in self._named_containers()},
             containers=containers,
             env_mode=self._choice("env-mode", ENV_MODES),
             mode=self._choice("mode", MODES),
-            refresh=self._match("refresh", r"[1-9][0-9]{0,5}(?:s|m|h)"),
-            on_change=self._match(
-                "on-change", r"none|restart|signal:(?:HUP|INT|TERM|QUIT|USR1|USR2)"
-            )
-            or "none",
+            refresh=self._match("refresh", _REFRESH),
+            on_change=self._match("on-change", _ON_CHANGE) or "none",
             files_path=self._files_path(),
             resources=self._resources(),
-            init_after=self._match("init-after", reference.LABEL.pattern),
+            init_after=self._match("init-after", reference.LABEL),
             is_explicit="inject" in self.found and inject == "true",
             inline=self._inline(),
         )
 
     def _unknown(self) -> None:
         for name in self.found:
-            if len(self.problems) >= MAX_PROBLEMS:
-                return
+            budget.spend()
             base, dot, container = name.partition(".")
             known = _BY_NAME.get(base)
             if known is None or (dot and not known.is_per_container):
-                hint = (
-                    errors.did_you_mean(base, _BY_NAME)
-                    or "docs/annotations.md lists every annotation"
-                )
+                hint = errors.neighbour(self.problems, base, _BY_NAME)
+                hint = hint or "docs/annotations.md lists every annotation"
                 self._problem(errors.ANNOTATION_UNKNOWN, name, "no such annotation", hint)
             elif dot and not reference.LABEL.fullmatch(container):
                 self._problem(
@@ -176,7 +186,13 @@ class _AnnotationReader:
         if text is None:
             return {}
         try:
-            tree = yamltext.parse(text)
+            tree, count = yamltext.parse_counted(text, most=self._nodes_left)
+            self._nodes_left -= count
+        except yamltext.TooManyNodes:
+            what = f"the YAML of all annotations has more than {yamltext.MAX_NODES} nodes"
+            hint = "move keys to a ServiceSecrets, or split it"
+            self._problem(errors.LIMIT, name, what, hint)
+            return {}
         except yamltext.YamlSlip as slip:
             self._problem(errors.ANNOTATION_VALUE, name, f"not a YAML map: {slip}")
             return {}
@@ -220,9 +236,9 @@ class _AnnotationReader:
             return choices[0]
         return text
 
-    def _match(self, name: str, pattern: str) -> str | None:
+    def _match(self, name: str, pattern: re.Pattern[str]) -> str | None:
         text = self.found.get(name)
-        if text is not None and not re.fullmatch(pattern, text):
+        if text is not None and not pattern.fullmatch(text):
             self._form(name)
             return None
         return text

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from injector.core import errors, reference
+from injector.core import budget, errors, reference
 from injector.core.errors import Problem
 from injector.core.plan import LAUNCHER, NATIVE
 from injector.core.record import replace
+from injector.core.reporting import some
 from webhook.core import nodes
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish
@@ -24,9 +25,13 @@ from webhook.core.resolution import Asked, ContainerAsk
 MAX_CONTAINERS = 128
 _NOT_MEANT = f"{PREFIX}inline names the variables that hold references; a literal #{{ is ##{{"
 
-_EXPANSION = re.compile(r"\$\(")
-# `$$` is an escaped `$`: only an even number of them before `$(` leaves it an expansion.
-_EXPANDED = re.compile(r"(?<!\$)(?:\$\$)*\$\(([^)]+)\)")
+MAX_BYTES = 256 * 1024
+"""Characters of the env values with references in them, of all containers together.
+
+A plan that carries them back would be larger than a plan may be.
+"""
+
+_LISTED = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +70,17 @@ def targets(
         } | set(wish.per_container)
     else:
         served = set(wanted)
-    for name in sorted({*(wanted or ()), *wish.per_container} - set(known)):
-        annotation = "containers" if name in (wanted or ()) else f"env.{name} or files.{name}"
+    listed = frozenset(wanted or ())
+    there = "containers there: " + some(known, shown=_LISTED)
+    for name in sorted({*listed, *wish.per_container} - set(known)):
+        budget.spend()
+        annotation = "containers" if name in listed else f"env.{name} or files.{name}"
         problems.append(
             Problem(
                 code=errors.CONTAINER_UNKNOWN,
                 what=f'the pod has no container "{name}"',
                 source=f"annotation {PREFIX}{annotation}",
-                hint=errors.did_you_mean(name, known) or "containers there: " + ", ".join(known),
+                hint=errors.neighbour(problems, name, known) or there,
             )
         )
     concerned = served | set(wish.per_container)
@@ -87,6 +95,13 @@ def asked(
     namespace: str, pod: Mapping[str, Any], wish: Wish, found: Targets, problems: list[Problem]
 ) -> Asked:
     """Return what is asked for, container by container."""
+    size = sum(
+        len(text) for container in found.all for _, _, text in found.inline.references(container)
+    )
+    if size > MAX_BYTES:
+        what = f"the env values with references take {size} characters, the limit is {MAX_BYTES}"
+        problems.append(Problem(code=errors.TOO_LARGE, what=what, source="env of all containers"))
+        found = dataclasses.replace(found, all=())
     asks = []
     for container in found.all:
         is_target = container.name in found.served
@@ -184,7 +199,7 @@ def exposed(
     """
     problems = []
     for place, texts in _expanded_places(container, mode, inline):
-        found = {name for text in texts for name in _EXPANDED.findall(text)}
+        found = {name for text in texts for name in expanded(text)}
         for name in sorted(found & names):
             what = f"$({name}) would put a secret there"
             hint = "read the variable inside the process"
@@ -194,6 +209,23 @@ def exposed(
             source = f"container {container.name} {place}"
             problems.append(Problem(code=errors.EXPOSED, what=what, source=source, hint=hint))
     return problems
+
+
+def expanded(text: str) -> Iterator[str]:
+    """Yield the names that the kubelet expands in a text: `$(NAME)`, unless a `$` escapes it.
+
+    As in Kubernetes' third_party/forked/golang/expansion: `$$` is a `$`, a name ends at the first
+    bracket, and behind the last bracket there is none.
+    """
+    last = text.rfind(")")
+    at = text.find("$")
+    while 0 <= at < last:
+        budget.spend()
+        end = at + 1
+        if text.startswith("(", end):
+            end = text.find(")", end)
+            yield text[at + 2 : end]
+        at = text.find("$", end + 1)
 
 
 def _expanded_places(
@@ -214,6 +246,7 @@ def _own(container: Container, inline: Inline, problems: list[Problem]) -> list[
     origin = f"env of container {container.name}"
     reader = Reader(origin, problems)
     for _, name, text in inline.references(container):
+        budget.spend()
         if name in keys:
             what = f'"{name}" stands twice'
             problems.append(Problem(code=errors.DUPLICATE, what=what, source=origin, target=name))
@@ -226,7 +259,7 @@ def _own(container: Container, inline: Inline, problems: list[Problem]) -> list[
             problems[before:] = [replace(p, hint=p.hint or _NOT_MEANT) for p in problems[before:]]
             continue
         keys[name] = KeyDef(name=name, value=value, rule=None, origin=origin, place=name)
-        if any(isinstance(part, str) and _EXPANSION.search(part) for part in value):
+        if any(isinstance(part, str) and "$(" in part for part in value):
             what = "$(NAME) is not expanded in a value with references"
             hint = "write the other variable as #{NAME}, or compose the value in the process"
             problems.append(

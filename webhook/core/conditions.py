@@ -15,6 +15,7 @@ from webhook.core.catalog import Catalog
 from webhook.core.validate import mistakes
 
 MAX_MESSAGE = 1024
+MAX_NAMED = 50
 
 
 def status(
@@ -59,5 +60,5 @@ def _reason(found: tuple[Problem, ...]) -> str:
 
 
 def _message(found: tuple[Problem, ...]) -> str:
-    text = "; ".join(problem.line() for problem in found)
+    text = "; ".join(problem.line() for problem in found[:MAX_NAMED])
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 3] + "..."

@@ -24,7 +24,7 @@ from webhook.core.annotations import Wish, ours
 from webhook.core.catalog import Catalog
 from webhook.core.our_container import Injection
 from webhook.core.planning import Judged, Made, Planned
-from webhook.core.review import Outcome, Request, warning
+from webhook.core.review import Outcome, Request, denial, warning
 
 __all__ = ["Injection", "Made", "decide", "make"]
 
@@ -41,13 +41,13 @@ def decide(request: Request, catalog: Catalog, injection: Injection) -> Outcome:
     pod = request.object
     found = ours(pods.annotations_of(pod))
     if pods.is_windows(pod):
-        return _deny(_clash("a pod for Windows nodes cannot be injected"))
+        return denial([_clash("a pod for Windows nodes cannot be injected")])
     if not again.carries_parts(pod):
         return _first(request.namespace, pod, found, catalog, injection)
     undone = again.before(pod)
     if undone is None:
         what = f'a container or volume of the pod is called "{pods.NAME}", which is ours'
-        return _deny(_clash(what))
+        return denial([_clash(what)])
     names = frozenset(part.name for part in undone.plan.containers)
     outcome = _first(request.namespace, undone.pod, found, catalog, injection, known_before=names)
     if outcome.kind != "inject":
@@ -55,7 +55,7 @@ def decide(request: Request, catalog: Catalog, injection: Injection) -> Outcome:
     wanted = jsonpatch.apply(undone.pod, outcome.operations)
     if not again.covers(pods.spec(pod), _parts(wanted, names)):
         what = "its secret-injector parts are not what this pod would get; create it without them"
-        return _deny(_clash(what))
+        return denial([_clash(what)])
     return replace(outcome, reason="already_injected", operations=(), patch="")
 
 
@@ -83,8 +83,7 @@ def make(
     """
     judged = planning.judged(namespace, pod, ours(pods.annotations_of(pod)), catalog, injection)
     found = planning.planned(pod, judged, catalog, injection)
-    warnings = tuple(warning(problem.line()) for problem in found.warnings)
-    return found.made, found.wish, found.problems, warnings
+    return found.made, found.wish, found.problems, review.warnings(found.warnings)
 
 
 def _first(
@@ -100,7 +99,7 @@ def _first(
     count = pods.count(pod)
     if count > asking.MAX_CONTAINERS:
         what = f"it has {count} containers, the limit is {asking.MAX_CONTAINERS}"
-        return _deny(Problem(code=errors.LIMIT, what=what))
+        return denial([Problem(code=errors.LIMIT, what=what)])
     judged = planning.judged(namespace, pod, found, catalog, injection)
     key = _key(pod, judged, known_before)
     outcome = catalog.decisions.get(key)
@@ -163,10 +162,10 @@ def _outcome(
     known_before: frozenset[str] | None,
 ) -> Outcome:
     found = planning.planned(pod, judged, catalog, injection, known_before=known_before)
-    warnings = tuple(warning(problem.line()) for problem in found.warnings)
+    warnings = review.warnings(found.warnings)
     grounds = _grounds(found, judged)
     if found.problems:
-        return _deny(*found.problems, warnings=warnings, facts=grounds)
+        return denial(found.problems, warnings=warnings, facts=grounds)
     if found.made is None:
         text = "secret-injector: injection is asked for and nothing is to be injected"
         return Outcome(
@@ -210,11 +209,12 @@ def _parts(wanted: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
 def _grounds(found: Planned, judged: Judged) -> dict[str, object]:
     """Return what a decision rests on: stores, policies, and what was found without a denial."""
     told = (*found.warnings, *found.audits)
+    audits = found.audits[: review.MAX_PROBLEMS]
     return {
         "stores": list(found.stores),
         "policies": [policy.name for policy in judged.policies],
         **({"codes": sorted({problem.code.id for problem in told})} if told else {}),
-        **({"audits": [problem.line() for problem in found.audits]} if found.audits else {}),
+        **({"audits": [problem.line() for problem in audits]} if audits else {}),
         **({"foreign": list(found.foreign)} if found.foreign else {}),
     }
 
@@ -233,18 +233,3 @@ def _facts(made: Made) -> dict[str, object]:
 
 def _clash(what: str) -> Problem:
     return Problem(code=errors.POD, what=what)
-
-
-def _deny(
-    *problems: Problem,
-    warnings: tuple[str, ...] = (),
-    facts: Mapping[str, object] = {},
-) -> Outcome:
-    codes = sorted({problem.code.id for problem in problems})
-    return Outcome(
-        kind="deny",
-        reason="refused",
-        problems=problems,
-        warnings=warnings,
-        facts={**facts, "codes": codes},
-    )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from injector.core import errors, grammar, pattern, reference
+from injector.core import budget, errors, grammar, pattern, reference
 from injector.core.errors import Problem
 from injector.core.fields import Fields
 from injector.core.plan import Rule
@@ -14,8 +14,8 @@ from injector.core.plan_codec import is_file_path
 from injector.core.reference import Value
 from webhook.core.definitions import IMPORT, MAX_KEYS, FileDef, KeyDef, ServiceRef, clashes
 
-MAX_PROBLEMS = 64
-"""After so many mistakes in one set of definitions more help nobody."""
+MAX_PROBLEMS = 4096
+"""So many mistakes are counted; an answer names the first of them."""
 
 
 def parsed(text: str) -> Value:
@@ -43,6 +43,7 @@ class Reader:
         keys: list[KeyDef] = []
         imports: tuple[ServiceRef, ...] = ()
         for name, entry in self._mapping(data, place).items():
+            budget.spend()
             before = len(self.problems)
             if name == IMPORT:
                 imports = self._imports(entry, _under(place, name))
@@ -69,6 +70,7 @@ class Reader:
         """Read a mapping of files."""
         files: list[FileDef] = []
         for name, entry in self._mapping(data, place).items():
+            budget.spend()
             here = _under(place, name)
             made = self._entry(entry, here, "path", "mode")
             if made is None:
@@ -96,7 +98,7 @@ class Reader:
         return tuple(files)
 
     def value(self, text: str, place: str) -> Value | None:
-        """Read one text; None after a mistake, and after so many that more help nobody."""
+        """Read one text; None after a mistake, and after so many that nobody counts on."""
         if len(self.problems) >= MAX_PROBLEMS:
             return None
         try:
@@ -157,7 +159,7 @@ class Reader:
         text = extra.optional("mode")
         if text is None:
             return None
-        if not re.fullmatch(r"0?[0-7]{3}", text):
+        if not _MODE.fullmatch(text):
             self._problem(errors.NAME, place, f'"{text}" is not an octal mode', 'use e.g. "0440"')
             return None
         return int(text, 8)
@@ -206,11 +208,12 @@ class Reader:
         )
 
 
+_MODE = re.compile(r"0?[0-7]{3}")
 _SERVICE = re.compile(rf"\$({reference.LABEL.pattern})(?:\.({reference.LABEL.pattern}))?")
-_IMPORTED = r"[A-Za-z_*][A-Za-z0-9_*]{0,127}"
+_IMPORTED = re.compile(r"[A-Za-z_*][A-Za-z0-9_*]{0,127}")
 _IMPORT_FORM = "must be $service, {from: $service.namespace, keys: [KEY, ...]}, or a list of these"
 MAX_IMPORTS = 64
-_DATE = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_DATE = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 
 
 def _rule(fields: Fields) -> Rule | None:
@@ -223,7 +226,7 @@ def _rule(fields: Fields) -> Rule | None:
     )
     if rule.matches is not None:
         try:
-            pattern.Pattern(rule.matches)
+            pattern.check(rule.matches)
         except pattern.PatternError as error:
             fields.problem("matches", f"is no pattern: {error}")
     return None if rule == Rule() else rule

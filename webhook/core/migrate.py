@@ -16,7 +16,8 @@ VAULT_K8S = "vault.hashicorp.com/"
 BANK_VAULTS = ("vault.security.banzaicloud.io/", "secrets-webhook.security.bank-vaults.io/")
 
 _REFERENCE = re.compile(r"(?P<path>[^#\s]+)#(?P<field>[^#{}\s]+)(?:#(?P<version>[0-9]+))?")
-_INLINE = re.compile(r"\$\{vault:([^}]+)\}")
+_INLINE = "${vault:"
+_OTHER_STORE = re.compile(r"(?:bao|file|azure|gcp):|arn:aws:(?:secretsmanager|ssm):")
 _FIELD_IN_TEMPLATE = re.compile(
     r"""\s*\{\{-?\s*with\s+secret\s+"(?P<path>[^"]+)"\s*-?\}\}\s*"""
     r"""\{\{-?\s*\.Data(?:\.data)?\.(?P<field>[A-Za-z0-9_]+)\s*-?\}\}\s*\{\{-?\s*end\s*-?\}\}\s*"""
@@ -30,7 +31,7 @@ _STORE_SETTINGS = re.compile(
 _NEEDLESS = re.compile(
     r"agent-inject|agent-inject-status|agent-pre-populate|agent-pre-populate-only|agent-limits-.*|agent-requests-.*"
     r"|agent-run-as-.*|agent-set-security-context|log-level|vault-log-level|agent-cache-.*|agent-image|secret-init-image"
-    r"|mutate-probes|agent-init-first|preserve-secret-case|agent-copy-volume-mounts|vault-env-.*image.*|enable-json-log"
+    r"|mutate-probes|agent-init-first|preserve-secret-case|agent-copy-volume-mounts|vault-env-(?s:.*)image(?s:.*)|enable-json-log"
 )
 
 
@@ -61,10 +62,11 @@ def translation(found: Mapping[str, str], *, store: str) -> Translation | None:
     settings: dict[str, str] = {}
     left: list[tuple[str, str]] = []
     env: dict[str, str] = {}
+    by_name = {key.partition("/")[2]: text for key, text in theirs.items()}
     for key, text in theirs.items():
         name = key.partition("/")[2]
         if name.startswith("agent-inject-secret-"):
-            _file(name.removeprefix("agent-inject-secret-"), text, theirs, store, files, left)
+            _file(name.removeprefix("agent-inject-secret-"), text, by_name, store, files, left)
         elif name.startswith(_FILE_DETAILS) or _NEEDLESS.fullmatch(name):
             continue
         elif name == "agent-inject-containers":
@@ -96,19 +98,33 @@ def value(text: str, *, store: str) -> tuple[str | None, str | None]:
     if text.startswith("vault:"):
         made = _reference(text.removeprefix("vault:"), store)
         return (made, None) if made is not None else (None, _WHY_NOT)
-    inline = _INLINE.findall(text)
+    pieces, inline = _inline(text)
     if inline:
-        made_all = {each: _reference(each, store) for each in inline}
-        if None in made_all.values():
+        made_all = [_reference(each, store) for each in inline]
+        if None in made_all:
             return None, _WHY_NOT
-        literal = text.replace("#{", "##{")
-        return _INLINE.sub(lambda m: str(made_all[m[1]]), literal), None
-    if re.match(r"(?:bao|file|azure|gcp):|arn:aws:(?:secretsmanager|ssm):", text):
+        literals = [piece.replace("#{", "##{") for piece in pieces]
+        both = zip(literals, [*made_all, ""], strict=True)
+        return "".join(f"{literal}{each}" for literal, each in both), None
+    if _OTHER_STORE.match(text):
         return (
             None,
             "names another store: declare it as a ClusterSecretStore and write #{store:path#field}",
         )
     return None, None
+
+
+def _inline(text: str) -> tuple[list[str], list[str]]:
+    """Return the references that stand as `${vault:...}` in a text, and what is around them."""
+    pieces, found, start = [], [], 0
+    at = text.find(_INLINE)
+    while at >= 0 and (end := text.find("}", at)) >= 0:
+        if reference := text[at + len(_INLINE) : end]:
+            pieces.append(text[start:at])
+            found.append(reference)
+            start = end + 1
+        at = text.find(_INLINE, end)
+    return [*pieces, text[start:]], found
 
 
 _WHY_NOT = "has a template in it; compose the value with filters, or store it as it is needed"
@@ -140,12 +156,11 @@ def _reference(text: str, store: str) -> str | None:
 def _file(
     name: str,
     secret: str,
-    theirs: Mapping[str, str],
+    get: Mapping[str, str],
     store: str,
     files: dict[str, object],
     left: list[tuple[str, str]],
 ) -> None:
-    get = {k.partition("/")[2]: v for k, v in theirs.items()}
     template = get.get(f"agent-inject-template-{name}")
     where = f"{VAULT_K8S}agent-inject-template-{name}"
     text = f"#{{{store}:{path(secret)}}}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,8 +15,16 @@ from webhook.core.selectors import Selector
 from webhook.core.sizing import Quantities
 
 ACTIONS = ("Deny", "Warn", "Audit")
-GLOB = r"[-A-Za-z0-9_.*]{1,128}"
-PATH_PATTERN = r"[^\s#@|]{1,512}"
+GLOB = re.compile(r"[-A-Za-z0-9_.*]{1,128}")
+PATH_PATTERN = re.compile(r"[^\s#@|]{1,512}")
+_ACTION = re.compile("|".join(ACTIONS))
+_IMPORT_FROM = re.compile(rf"{GLOB.pattern}(?:/{GLOB.pattern})?")
+_ALLOWANCE = re.compile(r"allowed|forbidden")
+_MODE = re.compile(r"launcher|native|init|sidecar|parallel")
+_VERSIONS = re.compile(r"any|pinned")
+MAX_KEPT = 512
+"""Mistakes of one policy that are kept with it."""
+
 DEFINER = "definer"
 VARIABLES = ("namespace", "serviceAccount", "service", DEFINER)
 
@@ -77,7 +86,7 @@ def parse_policy(name: str, fields: Fields, problems: list[Problem], version: st
     )
     match.finish()
     action = fields.text(
-        "action", default="Deny", pattern="|".join(ACTIONS), form="one of " + ", ".join(ACTIONS)
+        "action", default="Deny", pattern=_ACTION, form="one of " + ", ".join(ACTIONS)
     )
     rules = _rules(fields.child("rules"))
     defaults = fields.take("defaults") or {}
@@ -103,7 +112,7 @@ def parse_policy(name: str, fields: Fields, problems: list[Problem], version: st
         rules=rules,
         defaults=dict(defaults),
         final=final,
-        problems=tuple(problems),
+        problems=tuple(problems[:MAX_KEPT]),
         resource_version=version,
     )
 
@@ -129,7 +138,7 @@ def _rules(fields: Fields) -> Rules:
     if fields.has("imports"):
         imports = fields.child("imports")
         imports_from = imports.texts(
-            "from", pattern=GLOB + r"(?:/" + GLOB + ")?", form="NAMESPACE or NAMESPACE/SERVICE"
+            "from", pattern=_IMPORT_FROM, form="NAMESPACE or NAMESPACE/SERVICE"
         )
         imports.finish()
     resources = fields.child("resources")
@@ -140,15 +149,13 @@ def _rules(fields: Fields) -> Rules:
         stores_deny=deny,
         paths=tuple(paths),
         keys_deny=keys_deny,
-        env=fields.text(
-            "env", default="allowed", pattern="allowed|forbidden", form="allowed or forbidden"
-        ),
+        env=fields.text("env", default="allowed", pattern=_ALLOWANCE, form="allowed or forbidden"),
         inline=fields.text(
-            "inline", default="allowed", pattern="allowed|forbidden", form="allowed or forbidden"
+            "inline", default="allowed", pattern=_ALLOWANCE, form="allowed or forbidden"
         ),
-        modes=fields.texts("modes", pattern="launcher|native|init|sidecar|parallel"),
+        modes=fields.texts("modes", pattern=_MODE),
         imports_from=imports_from,
-        versions=fields.text("versions", default="any", pattern="any|pinned", form="any or pinned"),
+        versions=fields.text("versions", default="any", pattern=_VERSIONS, form="any or pinned"),
         max_refresh_s=fields.duration_s("maxRefresh", default=0.0, least=0.0, most=31_536_000.0)
         or None,
         min_allowed=min_allowed,

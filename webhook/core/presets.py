@@ -22,6 +22,9 @@ from webhook.core.definitions import KeyDef
 TYPES = ("postgres", "registry")
 POSTGRES_PORT = 5432
 _PASSWORD = "POSTGRES_PASSWORD"  # the name of a key
+_TYPE = re.compile("|".join(TYPES))
+_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}|")
+_DATABASE = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 _HOST = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?")
 
 
@@ -29,12 +32,12 @@ def take(fields: Fields, reader: Reader) -> tuple[KeyDef, ...]:
     """Take `presets` and return the keys they write; mistakes go to the reader's problems."""
     keys: list[KeyDef] = []
     for child in fields.children("presets", most=16):
-        kind = child.text("type", pattern="|".join(TYPES), form="one of " + ", ".join(TYPES))
+        kind = child.text("type", pattern=_TYPE, form="one of " + ", ".join(TYPES))
         source = _source(child)
         prefix = child.text(
             "prefix",
             default="",
-            pattern=r"[A-Za-z_][A-Za-z0-9_]{0,63}|",
+            pattern=_PREFIX,
             form="the start of a variable's name",
         )
         if kind == "postgres":
@@ -59,9 +62,7 @@ def take(fields: Fields, reader: Reader) -> tuple[KeyDef, ...]:
 
 
 def _postgres(fields: Fields, source: StoreRead | None, *, prefix: str) -> dict[str, Value]:
-    database = fields.text(
-        "database", pattern=r"[A-Za-z0-9_.-]{1,63}", form="the name of a database"
-    )
+    database = fields.text("database", pattern=_DATABASE, form="the name of a database")
     host_text = fields.text("host", form="a host, host:port, or @service:port")
     user_field = fields.text("userField", default="username")
     password_field = fields.text("passwordField", default="password")

@@ -6,6 +6,7 @@ chart refuse most of these before they are stored; this is the meaning schemas c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,10 @@ from webhook.core.globs import any_matches
 from webhook.core.policy_model import Policy, parse_policy
 from webhook.core.selectors import Selector
 
-GLOB = r"[-A-Za-z0-9_.*]{1,128}"
+GLOB = re.compile(r"[-A-Za-z0-9_.*]{1,128}")
+
+MAX_KEPT = 512
+"""Mistakes of one object that are kept with it."""
 
 __all__ = ["Environment", "Export", "Policy", "Service", "environment", "policy", "service"]
 
@@ -103,7 +107,7 @@ def service(raw: Mapping[str, Any]) -> Service:
         name=name,
         definitions=Definitions(env=env + made, files=files, imports=imports, broken=reader.broken),
         exports=exports,
-        problems=tuple(problems),
+        problems=tuple(problems[:MAX_KEPT]),
         resource_version=version,
     )
 
@@ -123,7 +127,11 @@ def environment(raw: Mapping[str, Any]) -> Environment:
     selector = selectors.take(fields, "namespaceSelector")
     fields.finish()
     return Environment(
-        name=name, selector=selector, env=env, problems=tuple(problems), resource_version=version
+        name=name,
+        selector=selector,
+        env=env,
+        problems=tuple(problems[:MAX_KEPT]),
+        resource_version=version,
     )
 
 

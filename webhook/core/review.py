@@ -20,6 +20,19 @@ from injector.core.errors import Problem, Refused
 API_VERSION = "admission.k8s.io/v1"
 
 Form = TypeVar("Form")
+Asked = TypeVar("Asked", bound="Head")
+
+MAX_PROBLEMS = 50
+"""Problems that an answer names, and warnings that it carries."""
+
+MAX_ANSWER_BYTES = 32 * 1024
+"""Bytes of an answer, the patch apart."""
+
+MAX_UID = 128
+_MAX_WARNINGS_BYTES = 4096
+"""What the API server passes on of all warnings of one request."""
+_FRAME_BYTES = 1024
+"""What an answer takes without texts, and its last lines."""
 
 Operation = Mapping[str, object]
 """One JSON Patch operation (RFC 6902): op, path, value."""
@@ -77,14 +90,15 @@ class Outcome:
     """What was decided about a request.
 
     `kind` is inject, skip, allow or deny; `reason` a stable id for logs and metrics; `problems`
-    speak on deny; `operations` change the object on inject, and `patch` is them on the wire;
-    `warnings` reach the person who ran kubectl; `facts` are counts and names fit for a log line,
-    never values.
+    speak on deny, and `more` is how many others there are; `operations` change the object on
+    inject, and `patch` is them on the wire; `warnings` reach the person who ran kubectl; `facts`
+    are counts and names fit for a log line, never values.
     """
 
     kind: str
     reason: str
     problems: tuple[Problem, ...] = ()
+    more: int = 0
     operations: tuple[Operation, ...] = ()
     patch: str = ""
     warnings: tuple[str, ...] = ()
@@ -108,7 +122,7 @@ def parse(body: bytes) -> Request:
     if review.api_version != API_VERSION or review.kind != "AdmissionReview":
         what = f"expected {API_VERSION} AdmissionReview, got {review.api_version} {review.kind}"
         raise Refused([Problem(code=errors.REVIEW, what=what)])
-    return review.request
+    return _identified(review.request)
 
 
 def head(body: bytes) -> Head:
@@ -116,7 +130,7 @@ def head(body: bytes) -> Head:
 
     Raises Refused (SI-114) for what is no JSON or has no head.
     """
-    return _decoded(body, _HEAD_DECODER).request
+    return _identified(_decoded(body, _HEAD_DECODER).request)
 
 
 def work_of(body: bytes) -> int:
@@ -133,22 +147,51 @@ def _decoded(body: bytes, decoder: msgspec.json.Decoder[Form]) -> Form:
         raise Refused([Problem(code=errors.REVIEW, what=what)]) from None
 
 
+def _identified(request: Asked) -> Asked:
+    """Return the request if its uid is one: the answer repeats it. Raises Refused (SI-114)."""
+    if len(request.uid) > MAX_UID:
+        what = f"its uid is longer than {MAX_UID} characters"
+        raise Refused([Problem(code=errors.REVIEW, what=what)])
+    return request
+
+
+def denial(
+    problems: Sequence[Problem],
+    *,
+    reason: str = "refused",
+    warnings: tuple[str, ...] = (),
+    facts: Mapping[str, object] = {},
+) -> Outcome:
+    """Return the outcome that denies: the first problems and the number of the others."""
+    return Outcome(
+        kind="deny",
+        reason=reason,
+        problems=tuple(problems[:MAX_PROBLEMS]),
+        more=max(0, len(problems) - MAX_PROBLEMS),
+        warnings=warnings,
+        facts={**facts, "codes": sorted({problem.code.id for problem in problems})},
+    )
+
+
 def answer(request: Head, outcome: Outcome, notes: Mapping[str, str] = {}) -> bytes:
     """Return the AdmissionReview that answers the request with the outcome.
 
-    `notes` are annotations for the API server's audit event; see `audit.notes`.
+    `notes` are annotations for the API server's audit event; see `audit.notes`. What an answer has
+    no room for is a number in its last line.
     """
+    room = MAX_ANSWER_BYTES - _FRAME_BYTES - len(_ENCODER.encode(notes))
     response: dict[str, object] = {"uid": request.uid, "allowed": outcome.kind != "deny"}
     if notes:
         response["auditAnnotations"] = notes
+    if outcome.warnings:
+        response["warnings"] = shown = _fitting(outcome.warnings)
+        room -= len(_ENCODER.encode(shown))
     if outcome.kind == "deny":
         code, word = STATUSES.get(outcome.reason, (403, "Forbidden"))
-        response["status"] = {"code": code, "reason": word, "message": message(outcome)}
+        response["status"] = {"code": code, "reason": word, "message": message(outcome, room)}
     if outcome.operations:
         response["patchType"] = "JSONPatch"
         response["patch"] = outcome.patch or patch_text(outcome.operations)
-    if outcome.warnings:
-        response["warnings"] = list(outcome.warnings)
     return _ENCODER.encode(
         {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}
     )
@@ -159,12 +202,54 @@ def patch_text(operations: Sequence[Operation]) -> str:
     return base64.b64encode(_ENCODER.encode(operations)).decode()
 
 
-def message(outcome: Outcome) -> str:
-    """Return the denial as people read it: every problem with its hint, on lines of its own."""
-    return "\n".join(problem.render() for problem in outcome.problems)
+def message(outcome: Outcome, room: int = MAX_ANSWER_BYTES) -> str:
+    """Return the denial as people read it: problems with their hints, on lines of their own.
+
+    `room` is how many bytes it may take in an answer.
+    """
+    lines: list[str] = []
+    for problem in outcome.problems[:MAX_PROBLEMS]:
+        text = problem.render()
+        room -= _on_the_wire(text)
+        if room < 0:
+            break
+        lines.append(text)
+    more = outcome.more + len(outcome.problems) - len(lines)
+    return "\n".join([*lines, _more(more)] if more else lines)
 
 
 def warning(text: str) -> str:
     """Return the text cut to what the API server passes on: 256 characters of one line each."""
-    line = errors.printable(text)
+    line = errors.printable(text[:257])
     return line if len(line) <= 256 else line[:253] + "..."
+
+
+def warnings(problems: Sequence[Problem]) -> tuple[str, ...]:
+    """Return the problems as warnings: the first ones, and the number of the others."""
+    shown = [warning(problem.line()) for problem in problems[:MAX_PROBLEMS]]
+    more = len(problems) - len(shown)
+    return (*shown, _more(more)) if more else tuple(shown)
+
+
+def _more(count: int) -> str:
+    return (
+        f"{errors.LIMIT.id} and {count} more: an answer names at most {MAX_PROBLEMS} problems"
+        f" and takes at most {MAX_ANSWER_BYTES // 1024} KiB"
+    )
+
+
+def _fitting(texts: Sequence[str]) -> list[str]:
+    """Return the warnings that fit into an answer, and the number of the others."""
+    found: list[str] = []
+    left = _MAX_WARNINGS_BYTES - 256
+    for text in texts:
+        left -= _on_the_wire(text)
+        if left < 0:
+            return [*found, _more(len(texts) - len(found))]
+        found.append(text)
+    return found
+
+
+def _on_the_wire(text: str) -> int:
+    """Return how many bytes a text and what parts it from the next take in an answer."""
+    return len(_ENCODER.encode(text)) + 2

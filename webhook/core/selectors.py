@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from injector.core.fields import Fields
 
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+_OPERATOR = re.compile("|".join(OPERATORS))
+_ANY_TEXT = re.compile(r".*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +62,8 @@ def take(fields: Fields, name: str) -> Selector:
             child.problem("matchLabels", "must be a mapping of texts")
     for entry in child.children("matchExpressions"):
         key = entry.text("key")
-        operator = entry.text(
-            "operator", pattern="|".join(OPERATORS), form="one of " + ", ".join(OPERATORS)
-        )
-        values = entry.texts("values", pattern=r".*")
+        operator = entry.text("operator", pattern=_OPERATOR, form="one of " + ", ".join(OPERATORS))
+        values = entry.texts("values", pattern=_ANY_TEXT)
         if (operator in ("In", "NotIn")) != bool(values):
             entry.problem(
                 "values", f"must {'not ' if values else ''}be set with the operator {operator}"

@@ -14,13 +14,13 @@ from typing import Any
 
 from injector.core import errors, stores
 from injector.core.errors import Problem, Refused
-from webhook.core import manifests, usage
+from webhook.core import manifests, review, usage
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, ours
 from webhook.core.catalog import Catalog
 from webhook.core.definitions import Definitions
 from webhook.core.resolve import Asked, ContainerAsk, resolve
-from webhook.core.review import Outcome, Request, warning
+from webhook.core.review import Outcome, Request, denial, warning
 
 _NAMESPACE_CONTROLLER = "system:serviceaccount:kube-system:namespace-controller"
 _NOT_YET = (errors.IMPORT, errors.STORE_UNKNOWN, errors.FOREIGN)
@@ -83,18 +83,11 @@ def mistakes(kind: str, raw: dict[str, Any], catalog: Catalog) -> tuple[Problem,
 def _stored(kind: str, request: Request, raw: dict[str, Any], catalog: Catalog) -> Outcome:
     metadata = {"namespace": request.namespace, "name": request.name, **(raw.get("metadata") or {})}
     found = mistakes(kind, {**raw, "metadata": metadata}, catalog)
-    problems = tuple(problem for problem in found if problem.code not in _NOT_YET)
-    warnings = tuple(warning(problem.line()) for problem in found if problem.code in _NOT_YET)
+    problems = [problem for problem in found if problem.code not in _NOT_YET]
+    warnings = review.warnings([problem for problem in found if problem.code in _NOT_YET])
     if problems:
-        facts = {"codes": sorted({problem.code.id for problem in problems})}
-        return Outcome(
-            kind="deny",
-            reason="refused",
-            problems=problems,
-            warnings=warnings[:MAX_LISTED],
-            facts=facts,
-        )
-    return Outcome(kind="allow", reason="valid", warnings=warnings[:MAX_LISTED])
+        return denial(problems, warnings=warnings)
+    return Outcome(kind="allow", reason="valid", warnings=warnings)
 
 
 def _deletion(request: Request, catalog: Catalog) -> Outcome:
@@ -110,9 +103,7 @@ def _deletion(request: Request, catalog: Catalog) -> Outcome:
     more = f" and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
     what = f"it is referred to by {', '.join(listed[:MAX_LISTED])}{more}"
     problem = Problem(code=errors.IN_USE, what=what, source=f"{kind} {target}")
-    return Outcome(
-        kind="deny", reason="in_use", problems=(problem,), facts={"codes": [errors.IN_USE.id]}
-    )
+    return denial([problem], reason="in_use")
 
 
 def _workload(kind: str, raw: dict[str, Any]) -> Outcome:

@@ -2,30 +2,56 @@
 
 Scalars keep the text that was written (`0755` stays `0755`, `yes` stays `yes`); aliases, merge
 keys, doubled keys, tags and deep nesting are refused, so no input expands into more than it is.
+The tree is built from the parser's events, as they come: `yaml.compose` of libyaml recurses in C
+without a limit, and the limits hold before anything is built that they forbid.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
+from injector.core import budget
+
 MAX_DEPTH = 8
+MAX_NODES = 4096
+"""Texts, lists and mappings in the YAML of one pod's annotations together."""
+
+MAX_DIRECTIVES = 8
 
 Tree = dict[str, "Tree"] | list["Tree"] | str | None
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NULLS = ("", "~", "null", "Null", "NULL")
+_STANDARD_TAG = "tag:yaml.org,2002:"
+# libyaml compares each directive with all before it; a line that begins so is one, or odd.
+_DIRECTIVE = re.compile("(?:\\A|[\\r\\n\x85\u2028\u2029])%")
 
 
 class YamlSlip(ValueError):
     """The text is not YAML of the plain kind; the message has line and column, and quotes keys."""
 
 
+class TooManyNodes(YamlSlip):
+    """The text writes more than is read."""
+
+
 def parse(text: str) -> Tree:
     """Return the tree that the text writes; None for an empty text. Raises YamlSlip."""
+    return parse_counted(text, most=MAX_NODES)[0]
+
+
+def parse_counted(text: str, *, most: int) -> tuple[Tree, int]:
+    """Return the tree, of at most so many nodes, and how many it has; see `parse`."""
+    budget.spend(1 + len(text) // 256)
+    if "%" in text and len(_DIRECTIVE.findall(text)) > MAX_DIRECTIVES:
+        raise YamlSlip("more than a few lines that begin with %")
+    building = _Building(most)
     try:
-        _check_shape(text)
-        node = yaml.compose(text, Loader=_Loader)
+        for event in yaml.parse(text, Loader=_Loader):
+            building.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{_place(mark)}: " if mark else ""
@@ -35,45 +61,85 @@ def parse(text: str) -> Tree:
     except (yaml.YAMLError, RecursionError, ValueError):
         # ValueError: half a surrogate pair, or an escape that is no character.
         raise YamlSlip("not YAML") from None
-    return None if node is None else _tree(node)
+    return building.root, building.count
 
 
-def _check_shape(text: str) -> None:
-    """Raise YamlSlip for aliases and deep nesting, before anything recurses over the text.
+class _Building:
+    """A tree under construction: the collections that are open, innermost last."""
 
-    `yaml.compose` of libyaml recurses in C without a limit: 50 000 times "- " ends the process.
-    """
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.AliasEvent):
-            raise YamlSlip("aliases are not allowed")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth >= MAX_DEPTH:
-                place = _place(event.start_mark)
-                raise YamlSlip(f"{place}: nested more than {MAX_DEPTH} deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+    def __init__(self, most: int) -> None:
+        self.root: Tree = None
+        self.count = 0
+        self._most, self._documents = most, 0
+        self._open: list[_Open] = []
+
+    def take(self, event: yaml.Event) -> None:
+        """Take the next event."""
+        match event:
+            case yaml.AliasEvent():
+                raise YamlSlip("aliases are not allowed")
+            case yaml.ScalarEvent():
+                self._node(event, _scalar(event))
+            case yaml.SequenceStartEvent():
+                self._begin(event, [])
+            case yaml.MappingStartEvent():
+                self._begin(event, {})
+            case yaml.CollectionEndEvent():
+                self._open.pop()
+            case yaml.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    raise YamlSlip(f"{_place(event.start_mark)}: but found another document")
+            case _:
+                pass
+
+    def _begin(self, event: yaml.CollectionStartEvent, collection: Any) -> None:
+        if len(self._open) + 1 >= MAX_DEPTH:
+            raise YamlSlip(f"{_place(event.start_mark)}: nested more than {MAX_DEPTH} deep")
+        self._node(event, collection)
+        self._open.append(_Open(collection, event))
+
+    def _node(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, tree: Tree) -> None:
+        budget.spend()
+        self.count += 1
+        if self.count > self._most:
+            what = f"more than {self._most} texts, lists and mappings"
+            raise TooManyNodes(f"{_place(event.start_mark)}: {what}")
+        if event.tag is not None and event.tag != "!" and not event.tag.startswith(_STANDARD_TAG):
+            raise YamlSlip(f"{_place(event.start_mark)}: tags are not allowed")
+        if self._open:
+            self._open[-1].add(tree)
+        else:
+            self.root = tree
 
 
-def _tree(node: yaml.Node) -> Tree:
-    place = _place(node.start_mark)
-    if node.tag.startswith("!"):
-        raise YamlSlip(f"{place}: tags are not allowed")
-    if isinstance(node, yaml.ScalarNode):
-        is_null = node.tag == "tag:yaml.org,2002:null" and not node.style  # C: "", Python: None
-        return None if is_null else str(node.value)
-    if isinstance(node, yaml.SequenceNode):
-        return [_tree(entry) for entry in node.value]
-    found: dict[str, Tree] = {}
-    for key_node, value_node in node.value:
-        key = _tree(key_node) if isinstance(key_node, yaml.ScalarNode) else None
-        if not isinstance(key, str) or key == "<<":
-            raise YamlSlip(f"{place}: keys must be plain texts")
-        if key in found:
-            raise YamlSlip(f'{place}: the key "{key}" stands twice')
-        found[key] = _tree(value_node)
-    return found
+class _Open:
+    """A list or a mapping whose end has not come yet; `key` waits for its value."""
+
+    def __init__(self, collection: Any, event: yaml.CollectionStartEvent) -> None:
+        self._collection, self._event = collection, event
+        self._key: str | None = None
+
+    def add(self, tree: Tree) -> None:
+        """Add an entry, or a key, or the value of the key before."""
+        if isinstance(self._collection, list):
+            self._collection.append(tree)
+        elif self._key is not None:
+            self._collection[self._key] = tree
+            self._key = None
+        elif not isinstance(tree, str) or tree == "<<":
+            raise YamlSlip(f"{_place(self._event.start_mark)}: keys must be plain texts")
+        elif tree in self._collection:
+            raise YamlSlip(f'{_place(self._event.start_mark)}: the key "{tree}" stands twice')
+        else:
+            self._key = tree
+
+
+def _scalar(event: yaml.ScalarEvent) -> str | None:
+    """Return the text; None for a plain scalar that means null, or one with null's tag."""
+    is_untagged = event.tag is None and event.implicit[0] and event.value in _NULLS
+    is_null = is_untagged or event.tag == f"{_STANDARD_TAG}null"
+    return None if is_null and not event.style else str(event.value)  # C: "", Python: None
 
 
 def _place(mark: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
@@ -21,6 +22,8 @@ from injector.core.stores.source import Source
 
 BUILT_IN = "k8s"
 """The store every namespace has: the Secrets of the pod's own namespace."""
+
+_NAMESPACES = re.compile(r"[-a-z0-9*]{1,63}")
 
 
 class Spec(Record):
@@ -111,7 +114,7 @@ def parse(name: str, document: object, *, in_cluster: bool = True) -> Store:
     audience = fields.optional("audience", form="a text of at most 253 characters", longest=253)
     timeout_s = fields.duration_s("timeout", default=10.0, least=0.1, most=60.0)
     allowed = fields.texts(
-        "allowedNamespaces", pattern=r"[-a-z0-9*]{1,63}", form="a namespace or a pattern with *"
+        "allowedNamespaces", pattern=_NAMESPACES, form="a namespace or a pattern with *"
     )
     if not fields.has("allowedNamespaces"):
         allowed = ("*",)

@@ -22,6 +22,7 @@ _FORM = re.compile(
 )
 # What inet_aton or a browser takes for an IPv4 address: the last label is a number.
 _NUMERIC = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|[0-9]+)")
+_PEM = re.compile(r"(?s)\s*-----BEGIN CERTIFICATE-----.+")
 _METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "metadata"})
 _METADATA_IPS = frozenset(
     {
@@ -117,7 +118,7 @@ def take_ca_bundle(fields: Fields) -> str | None:
     """Take the PEM certificates to check a store's own against; None is the image's bundle."""
     return fields.optional(
         "caBundle",
-        pattern=r"(?s)\s*-----BEGIN CERTIFICATE-----.+",
+        pattern=_PEM,
         form="PEM certificates",
         longest=65_536,
     )

@@ -20,18 +20,18 @@ POD_IDENTITY_AUDIENCE = "pods.eks.amazonaws.com"
 TREE = "/*"
 """How a path ends that means every parameter one level below."""
 
-_REGION = r"[a-z]{2,5}(?:-[a-z]{2,10}){1,2}-[0-9]{1,2}"
+_REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]{2,10}){1,2}-[0-9]{1,2}")
 _ROLE_NAME = r"(?:[-A-Za-z0-9+=,.@_/]|\{namespace\}|\{serviceAccount\}){1,512}"
-_ROLE_ARN = rf"arn:aws[-a-z]*:iam::[0-9]{{12}}:role/{_ROLE_NAME}"
-_EXTERNAL_ID = r"[-A-Za-z0-9_+=,.@:/]{2,1224}"
+_ROLE_ARN = re.compile(rf"arn:aws[-a-z]*:iam::[0-9]{{12}}:role/{_ROLE_NAME}")
+_EXTERNAL_ID = re.compile(r"[-A-Za-z0-9_+=,.@:/]{2,1224}")
 _SECRET_NAME = re.compile(r"[-A-Za-z0-9/_+=.@]{1,512}")
 _SECRET_ARN = re.compile(
-    rf"arn:aws[-a-z]*:secretsmanager:(?P<region>{_REGION}):[0-9]{{12}}:secret:[-A-Za-z0-9/_+=.@]{{1,519}}"
+    rf"arn:aws[-a-z]*:secretsmanager:(?P<region>{_REGION.pattern}):[0-9]{{12}}:secret:[-A-Za-z0-9/_+=.@]{{1,519}}"
 )
 _STAGE = re.compile(r"[-A-Za-z0-9_+=.@]{1,256}")
 _PARAMETER_NAME = re.compile(r"/?[-A-Za-z0-9_.]+(?:/[-A-Za-z0-9_.]+){0,14}")
 _PARAMETER_ARN = re.compile(
-    rf"arn:aws[-a-z]*:ssm:(?P<region>{_REGION}):[0-9]{{12}}:parameter(?:/[-A-Za-z0-9_.]+){{1,15}}"
+    rf"arn:aws[-a-z]*:ssm:(?P<region>{_REGION.pattern}):[0-9]{{12}}:parameter(?:/[-A-Za-z0-9_.]+){{1,15}}"
 )
 _NUMBER_OR_LABEL = re.compile(r"[1-9][0-9]{0,9}|[-A-Za-z_.][-A-Za-z0-9_.]{0,99}")
 

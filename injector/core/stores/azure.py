@@ -14,10 +14,11 @@ PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
 PUBLIC_SUFFIX = "vault.azure.net"
 TOKEN_AUDIENCE = "api://AzureADTokenExchange"
 
-_UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-_TENANT = rf"{_UUID}|[A-Za-z0-9](?:[-A-Za-z0-9.]{{0,251}}[A-Za-z0-9])?"
-_NAME = r"[0-9A-Za-z-]{1,127}"
-_CERTIFICATE = re.compile(rf"certificates/(?P<name>{_NAME})(?:/(?P<part>key|chain))?")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_TENANT = re.compile(rf"{_UUID.pattern}|[A-Za-z0-9](?:[-A-Za-z0-9.]{{0,251}}[A-Za-z0-9])?")
+_SUFFIX = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+_NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
+_CERTIFICATE = re.compile(rf"certificates/(?P<name>{_NAME.pattern})(?:/(?P<part>key|chain))?")
 _VERSION = re.compile(r"[0-9a-f]{32}")
 
 
@@ -71,7 +72,7 @@ class AzureKeyVault(Spec):
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """A path is NAME or certificates/NAME[/key|/chain]; versions are 32 hexadecimal digits."""
-        is_secret = re.fullmatch(_NAME, path) is not None
+        is_secret = _NAME.fullmatch(path) is not None
         if not is_secret and not _CERTIFICATE.fullmatch(path):
             return "a Key Vault path is NAME, certificates/NAME, or that with /key or /chain"
         if field is not None and not is_secret:
@@ -111,7 +112,7 @@ def parse(fields: Fields, *, in_cluster: bool) -> AzureKeyVault:
         suffix=fields.text(
             "vaultSuffix",
             default=PUBLIC_SUFFIX,
-            pattern=r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?",
+            pattern=_SUFFIX,
             form="the DNS suffix of a cloud's vaults, such as vault.azure.cn",
         ),
         authority=address.take(fields, "authorityHost", default=PUBLIC_AUTHORITY),

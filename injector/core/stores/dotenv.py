@@ -58,7 +58,7 @@ def parse_environment(fields: Fields, *, in_cluster: bool) -> Environment:
     """Return the definition of an `env` store; problems go to the fields."""
     if in_cluster:
         fields.problem("", _ELSEWHERE)
-    prefix = fields.text("prefix", default="", pattern=NAME.pattern, form="the start of a name")
+    prefix = fields.text("prefix", default="", pattern=NAME, form="the start of a name")
     fields.finish()
     return Environment(prefix=prefix)
 

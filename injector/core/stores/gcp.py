@@ -10,13 +10,13 @@ from injector.core.stores import Site, Spec, address, source
 from injector.core.stores.address import Address
 from injector.core.stores.source import ConfigMapSource, Credential, Source
 
-_PROJECT = r"(?:[a-z0-9][-a-z0-9.]{0,61}:)?[a-z][-a-z0-9]{4,28}[a-z0-9]"
-_LOCATION = r"[a-z]+(?:-[a-z0-9]+)+"
+_PROJECT = re.compile(r"(?:[a-z0-9][-a-z0-9.]{0,61}:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")
+_LOCATION = re.compile(r"[a-z]+(?:-[a-z0-9]+)+")
 _LOCATION_FORM = "a location such as europe-west3"
-_SECRET = r"[0-9A-Za-z_-]{1,255}"
+_SECRET = re.compile(r"[0-9A-Za-z_-]{1,255}")
 _FULL = re.compile(
-    rf"projects/(?P<project>{_PROJECT})(?:/locations/(?P<location>{_LOCATION}))?"
-    rf"/secrets/(?P<secret>{_SECRET})"
+    rf"projects/(?P<project>{_PROJECT.pattern})(?:/locations/(?P<location>{_LOCATION.pattern}))?"
+    rf"/secrets/(?P<secret>{_SECRET.pattern})"
 )
 _VERSION = re.compile(r"[1-9][0-9]{0,9}|[A-Za-z][0-9A-Za-z_-]{0,62}")
 _POOL_PROVIDER = (
@@ -24,9 +24,11 @@ _POOL_PROVIDER = (
     r"/providers/[-a-z0-9]{4,32}"
 )
 _FLEET = re.compile(
-    rf"identitynamespace:(?P<pool>{_PROJECT}[.]svc[.]id[.]goog):(?P<provider>https://[-A-Za-z0-9./_]+)"
+    rf"identitynamespace:(?P<pool>{_PROJECT.pattern}[.]svc[.]id[.]goog)"
+    r":(?P<provider>https://[-A-Za-z0-9./_]+)"
 )
-_ACCOUNT = r"[a-z0-9][-a-z0-9.]{0,62}@[a-z0-9][-a-z0-9.]{0,189}"
+_PROVIDER = re.compile(f"{_POOL_PROVIDER}|{_FLEET.pattern}")
+_ACCOUNT = re.compile(r"[a-z0-9][-a-z0-9.]{0,62}@[a-z0-9][-a-z0-9.]{0,189}")
 
 
 class FederatedLogin(Record):
@@ -94,7 +96,7 @@ class GcpSecretManager(Spec):
         del field
         if version is not None and not _VERSION.fullmatch(version):
             return "a version is a whole number, latest or an alias, such as @3"
-        if re.fullmatch(_SECRET, path):
+        if _SECRET.fullmatch(path):
             if self.project is None:
                 return "the store has no project; write projects/PROJECT/secrets/NAME"
             return None
@@ -197,7 +199,7 @@ def _audiences(fields: Fields) -> tuple[str, str]:
     """Take the identity provider; return its name for the token service, and for our token."""
     provider = fields.text(
         "provider",
-        pattern=f"{_POOL_PROVIDER}|{_FLEET.pattern}",
+        pattern=_PROVIDER,
         form="projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER"
         " or identitynamespace:PROJECT.svc.id.goog:CLUSTER",
     )

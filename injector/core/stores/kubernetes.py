@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from injector.core.fields import Fields
 from injector.core.stores import Spec, source
 from injector.core.stores.source import Source
@@ -14,13 +12,9 @@ class Kubernetes(Spec):
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
         """A path is the name of a Secret, a field one of its keys; there are no versions."""
-        if not re.fullmatch(source.NAME, path):
+        if not source.NAME.fullmatch(path):
             return "the path is the name of a Secret of the pod's namespace"
-        if (
-            field is not None
-            and not field.startswith("/")
-            and not re.fullmatch(source.DATA_KEY, field)
-        ):
+        if field is not None and not field.startswith("/") and not source.DATA_KEY.fullmatch(field):
             return "the field is a key of the Secret"
         if version is not None:
             return "Secrets have no versions to pin"

@@ -15,6 +15,9 @@ from injector.core.stores.source import (
     Source,
 )
 
+_VERSION = re.compile(r"[1-9][0-9]{0,9}")
+_RECIPIENT = re.compile(r"age1[0-9a-z]{58}")
+
 
 class Local(Spec):
     """An age file (ConfigMap, image, a path on a laptop) and its identity (Secret, or a path).
@@ -36,7 +39,7 @@ class Local(Spec):
         del field
         if path.startswith("/"):
             return "a name in a local store does not start with a slash"
-        if version is not None and not re.fullmatch(r"[1-9][0-9]{0,9}", version):
+        if version is not None and not _VERSION.fullmatch(version):
             return "a version is a whole number, such as @3"
         return reference.path_problem(path)
 
@@ -50,6 +53,6 @@ def parse(fields: Fields, *, in_cluster: bool) -> Local:
         fields.problem("identity", "must come from a Secret: a ConfigMap is no place for a key")
     recipients: tuple[str, ...] = ()
     if not in_cluster:
-        recipients = fields.texts("recipients", pattern=r"age1[0-9a-z]{58}", form="an age1... key")
+        recipients = fields.texts("recipients", pattern=_RECIPIENT, form="an age1... key")
     fields.finish()
     return Local(file=file or nowhere, identity=identity or nowhere, recipients=recipients)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from injector.core import reference
 from injector.core.fields import Fields
 from injector.core.stores import Spec, aws, source
@@ -16,6 +18,7 @@ from injector.core.stores.source import (
 )
 
 FORMATS = ("yaml", "json", "dotenv")
+_FORMAT = re.compile("|".join(FORMATS))
 _SUFFIXES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv"}
 
 
@@ -52,7 +55,7 @@ def parse(fields: Fields, *, in_cluster: bool) -> Sops:
     """Return the definition; problems go to the fields."""
     nowhere = LocalFile(path="")
     file = source.take_file(fields, "file", in_cluster=in_cluster)
-    form = fields.text("format", default="", pattern="|".join(FORMATS), form=", ".join(FORMATS))
+    form = fields.text("format", default="", pattern=_FORMAT, form=", ".join(FORMATS))
     if file is not None and not form:
         form = _by_suffix(file)
         if not form:

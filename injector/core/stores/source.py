@@ -6,11 +6,13 @@ stands below that volume's mount point.
 
 from __future__ import annotations
 
+import re
+
 from injector.core.fields import Fields
 from injector.core.record import Record
 
-NAME = r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?"
-DATA_KEY = r"(?!\.\.)(?!\.\Z)[-._a-zA-Z0-9]{1,253}"
+NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+DATA_KEY = re.compile(r"(?!\.\.)(?!\.\Z)[-._a-zA-Z0-9]{1,253}")
 
 
 class TokenSource(Record):
@@ -57,7 +59,7 @@ NOT_IN_IMAGE = "the chart's image must be one built with the file, readable by e
 """What to do about an `ImageFile` that cannot be read; waiting brings nothing into an image."""
 
 _MOUNTED = r"/(?:dev|proc|run|secret-injector|sys|var/run)"
-_IMAGE_PATH = rf"(?!{_MOUNTED}(?:/|\Z))(?:/(?!\.\.?(?:/|\Z))[-A-Za-z0-9._]+)+"
+_IMAGE_PATH = re.compile(rf"(?!{_MOUNTED}(?:/|\Z))(?:/(?!\.\.?(?:/|\Z))[-A-Za-z0-9._]+)+")
 
 
 def secret(name: str, key: str | None) -> SecretSource:

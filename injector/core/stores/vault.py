@@ -11,8 +11,12 @@ from injector.core.stores import Site, Spec, address, source
 from injector.core.stores.address import Address, Server
 from injector.core.stores.source import Credential, Source
 
-MOUNT = r"[-A-Za-z0-9_]+(?:/[-A-Za-z0-9_]+)*"
-ROLE = r"(?=.{1,128}\Z)(?:[-A-Za-z0-9_.@]|\{namespace\}|\{serviceAccount\})+"
+MOUNT = re.compile(r"[-A-Za-z0-9_]+(?:/[-A-Za-z0-9_]+)*")
+ROLE = re.compile(r"(?=.{1,128}\Z)(?:[-A-Za-z0-9_.@]|\{namespace\}|\{serviceAccount\})+")
+_NAMESPACE = re.compile(rf"{MOUNT.pattern}/?")
+_DNS_NAME = re.compile(r"[-A-Za-z0-9.]{1,253}")
+_ROLE_ID = re.compile(r"[-A-Za-z0-9_.]{1,128}")
+_VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
 
 class TokenLogin(Record):
@@ -66,7 +70,7 @@ class Vault(Spec):
         del field
         if path.startswith("/") or "/" not in path:
             return "a Vault path is MOUNT/NAME, such as secret/shop/db"
-        if version is not None and not re.fullmatch(r"[1-9][0-9]{0,9}", version):
+        if version is not None and not _VERSION.fullmatch(version):
             return "a Vault version is a whole number, such as @3"
         return reference.path_problem(path)
 
@@ -82,7 +86,7 @@ def parse(fields: Fields, *, in_cluster: bool) -> Vault:
     parsed = Vault(
         server=home,
         fallbacks=tuple(fallbacks),
-        namespace=fields.optional("namespace", pattern=MOUNT + "/?", form="a Vault namespace"),
+        namespace=fields.optional("namespace", pattern=_NAMESPACE, form="a Vault namespace"),
         login=_login(fields.child("auth"), in_cluster=in_cluster),
     )
     fields.finish()
@@ -93,7 +97,7 @@ def _server(fields: Fields, at: Address) -> Server:
     return Server(
         address=at,
         ca_bundle=address.take_ca_bundle(fields),
-        name=fields.optional("tlsServerName", pattern=r"[-A-Za-z0-9.]{1,253}", form="a DNS name"),
+        name=fields.optional("tlsServerName", pattern=_DNS_NAME, form="a DNS name"),
     )
 
 
@@ -122,7 +126,7 @@ def _login(auth: Fields, *, in_cluster: bool) -> TokenLogin | AppRoleLogin | Sta
         mount = child.text(
             "mountPath", default="approle", pattern=MOUNT, form="the path of an auth method"
         )
-        role_id = child.text("roleId", pattern=r"[-A-Za-z0-9_.]{1,128}", form="a role id")
+        role_id = child.text("roleId", pattern=_ROLE_ID, form="a role id")
         secret_id = source.take(child, "secretId", in_cluster=in_cluster)
         child.finish()
         if secret_id is not None:

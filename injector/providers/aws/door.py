@@ -19,6 +19,8 @@ from injector.providers.aws.api import UNREADABLE
 from injector.providers.aws.client import Credentials, OwnSession
 from injector.providers.aws.failures import CallFailed
 
+_NOT_FOR_STS = re.compile(r"[^-A-Za-z0-9_+=,.@]")
+
 
 class Door(Record):
     """What every way of logging in needs."""
@@ -42,7 +44,7 @@ class Door(Record):
     def session_name(self) -> str:
         """Return who we are in CloudTrail: at most 64 characters that STS takes."""
         who = f"{self.access.namespace}.{self.access.service_account}"
-        return re.sub(r"[^-A-Za-z0-9_+=,.@]", "-", who)[:64].ljust(2, "-")
+        return _NOT_FOR_STS.sub("-", who)[:64].ljust(2, "-")
 
     def read(self, credential: Credential | TokenSource) -> str:
         """Return a mounted token or key without the line end of editors; raises CallFailed."""

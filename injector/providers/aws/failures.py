@@ -108,6 +108,8 @@ _MEANINGS: Mapping[str, _Meaning] = {
     "ValidationError": _FORM,
     "ValidationException": _FORM,
 }
+_WORD = re.compile(r"[A-Za-z.]{1,64}")
+_SECONDS = re.compile(r"[0-9]{1,5}")
 _THROTTLING = re.compile(
     r"Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|PriorRequestNotComplete"
     r"|ProvisionedThroughputExceeded|LimitExceededException"
@@ -163,7 +165,7 @@ def of_status(status: int, headers: Mapping[str, str]) -> Failure | None:
 def _unnamed(name: str, status: int) -> _Meaning:
     if _THROTTLING.search(name):
         return _BUSY
-    shown = name if re.fullmatch(r"[A-Za-z.]{1,64}", name) else f"HTTP {status}"
+    shown = name if _WORD.fullmatch(name) else f"HTTP {status}"
     if status in (401, 403):
         return (errors.FORBIDDEN, f"AWS refuses the request ({shown})", "")
     return (errors.CONTENT, f"AWS answers with an error we do not know ({shown})", "")
@@ -171,7 +173,7 @@ def _unnamed(name: str, status: int) -> _Meaning:
 
 def _wait_s(headers: Mapping[str, object]) -> float | None:
     text = str(headers.get("retry-after", ""))
-    return float(text) if re.fullmatch(r"[0-9]{1,5}", text) else None
+    return float(text) if _SECONDS.fullmatch(text) else None
 
 
 def _mapping(parent: Mapping[str, object], name: str) -> Mapping[str, object]:

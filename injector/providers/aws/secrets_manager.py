@@ -15,6 +15,7 @@ from injector.providers.aws.api import Answer, Api, Found
 from injector.providers.aws.failures import CallFailed
 
 BATCH = 20
+_RANDOM_END = re.compile(r"-[A-Za-z0-9]{6}")
 _VERSION_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -74,7 +75,7 @@ def _is_meant(path: str, entry: Mapping[str, Any]) -> bool:
     """Say whether the path is the entry's name or ARN, which may lack its random six characters."""
     arn = str(entry.get("ARN", ""))
     if path.startswith("arn:"):
-        return path == arn or re.fullmatch(r"-[A-Za-z0-9]{6}", arn.removeprefix(path)) is not None
+        return path == arn or _RANDOM_END.fullmatch(arn.removeprefix(path)) is not None
     return path == entry.get("Name")
 
 

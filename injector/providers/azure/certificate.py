@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
+from collections import defaultdict, deque
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -18,15 +18,16 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     pkcs12,
 )
-from cryptography.x509 import Certificate, load_pem_x509_certificates
+from cryptography.x509 import Certificate, Name, load_pem_x509_certificates
 
 PKCS12 = "application/x-pkcs12"
 PEM = "application/x-pem-file"
 KEY, CHAIN = "key", "chain"
 
-_KEY_BLOCK = re.compile(
-    rb"-----BEGIN (?P<kind>[A-Z ]*PRIVATE KEY)-----.+?-----END (?P=kind)-----", re.DOTALL
-)
+_KEY_KINDS = (b"", b"RSA ", b"EC ", b"DSA ", b"ENCRYPTED ", b"OPENSSH ")
+"""What stands before PRIVATE KEY in the lines around a key (RFC 7468, and OpenSSL's own)."""
+
+MAX_CERTIFICATES = 100
 
 
 class NotCertificate(Exception):
@@ -46,6 +47,8 @@ def to_pem(value: str, content_type: str, part: str) -> bytes:
         key, public, chain = (_from_pkcs12 if content_type == PKCS12 else _from_pem)(value)
     except (ValueError, TypeError, binascii.Error):
         raise NotCertificate("it cannot be read as a certificate") from None
+    if len(chain) > MAX_CERTIFICATES:
+        raise NotCertificate(f"it holds more than {MAX_CERTIFICATES} certificates")
     if not chain:
         raise NotCertificate("it holds no certificate")
     if not key and part != CHAIN:
@@ -66,12 +69,15 @@ def ordered(chain: list[Certificate], public: bytes) -> list[Certificate]:
         (entry for entry in chain if _public(entry) == public),
         next((entry for entry in chain if entry.subject not in issuers), chain[0]),
     )
-    rest = [entry for entry in chain if entry is not leaf]
+    rest: dict[Name, deque[Certificate]] = defaultdict(deque)
+    for entry in chain:
+        if entry is not leaf:
+            rest[entry.subject].append(entry)
     found = [leaf]
-    while issuer := next((entry for entry in rest if entry.subject == found[-1].issuer), None):
-        rest.remove(issuer)
-        found.append(issuer)
-    return found + rest
+    while issuers_of_last := rest.get(found[-1].issuer):
+        found.append(issuers_of_last.popleft())
+    placed = {id(entry) for entry in found}
+    return found + [entry for entry in chain if id(entry) not in placed]
 
 
 def _from_pkcs12(value: str) -> tuple[bytes, bytes, list[Certificate]]:
@@ -88,10 +94,26 @@ def _from_pkcs12(value: str) -> tuple[bytes, bytes, list[Certificate]]:
 def _from_pem(value: str) -> tuple[bytes, bytes, list[Certificate]]:
     data = value.encode()
     chain = load_pem_x509_certificates(data)
-    block = _KEY_BLOCK.search(data)
-    if block is None:
+    block = _key_block(data)
+    if not block:
         return b"", b"", chain
-    return block.group(), _der(load_pem_private_key(block.group(), None).public_key()), chain
+    return block, _der(load_pem_private_key(block, None).public_key()), chain
+
+
+def _key_block(data: bytes) -> bytes:
+    """Return the first private key with the lines around it, or nothing.
+
+    Each kind is looked for once: where its first begin has no end, no later one has.
+    """
+    found: list[tuple[int, int]] = []
+    for kind in _KEY_KINDS:
+        begin, end = (b"-----%s %sPRIVATE KEY-----" % (word, kind) for word in (b"BEGIN", b"END"))
+        start = data.find(begin)
+        stop = data.find(end, start + len(begin)) if start >= 0 else -1
+        if stop >= 0:
+            found.append((start, stop + len(end)))
+    start, stop = min(found, default=(0, 0))
+    return data[start:stop]
 
 
 def _public(certificate: Certificate) -> bytes:

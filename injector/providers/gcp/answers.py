@@ -16,6 +16,8 @@ from injector.core.record import replace
 from injector.core.secret import Failure, Json
 from injector.http_session import Answer
 
+_DELAY = re.compile(r"([0-9]{1,6}(?:[.][0-9]{1,9})?)s")
+
 
 def exchange_refusal(token: Claims, answer: Answer) -> Failure:
     """Return why the token service exchanges nothing."""
@@ -84,9 +86,7 @@ def _reason(answer: Answer) -> str:
 
 def _retry_delay_s(answer: Answer) -> float | None:
     """Return the wait of a RetryInfo, a duration such as 1.500s."""
-    delay = re.fullmatch(
-        r"([0-9]{1,6}(?:[.][0-9]{1,9})?)s", rest.text(_details(answer, "RetryInfo"), "retryDelay")
-    )
+    delay = _DELAY.fullmatch(rest.text(_details(answer, "RetryInfo"), "retryDelay"))
     return float(delay[1]) if delay else None
 
 
