@@ -24,7 +24,7 @@ def test_every_field_of_a_reviews_line_is_documented():
 
     line, _ = recorded(owned({"env": "A: '#{vault:kv/a#b}'"}), asking.vault(), watching)
 
-    assert named(part) == set(line) | {"endpoint", "took_ms"}
+    assert named(part) == set(line) | {"endpoint", "took_ms", "foreign"}
 
 
 def test_every_audit_annotation_is_documented():
