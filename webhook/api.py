@@ -66,6 +66,10 @@ class ApiFailure(Exception):
         self.retry_after_s = retry_after_s
 
 
+class TooLarge(Exception):
+    """The answer is larger than its reader wants; the connection was left."""
+
+
 class _Status(msgspec.Struct):
     """meta/v1 Status, as far as we read it; its message may quote objects and is left out."""
 
@@ -86,9 +90,16 @@ class Api:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
-    async def get(self, path: str, query: Mapping[str, str] = {}, *, accept: str = "") -> bytes:
-        """Return the body of a resource or a list; raises ApiFailure."""
-        return await self._read("GET", path, query=query, accept=accept)
+    async def get(
+        self,
+        path: str,
+        query: Mapping[str, str] = {},
+        *,
+        accept: str = "",
+        most_bytes: int | None = None,
+    ) -> bytes:
+        """Return the body of a resource or a list; raises ApiFailure, or TooLarge."""
+        return await self._read("GET", path, most_bytes, query=query, accept=accept)
 
     async def put(self, path: str, document: Mapping[str, Any]) -> bytes:
         """Replace an object; 409 when its resourceVersion is no longer the current one."""
@@ -118,10 +129,19 @@ class Api:
                 if len(rest) > MAX_LINE_BYTES:
                     raise ApiFailure(0, "a watch event is too long")
 
-    async def _read(self, method: str, path: str, **options: Any) -> bytes:
+    async def _read(
+        self, method: str, path: str, most_bytes: int | None = None, **options: Any
+    ) -> bytes:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         async with self._answer(method, path, timeout=timeout, **options) as answer:
-            return await answer.read()
+            parts = []
+            count = 0
+            async for part in answer.content.iter_any():
+                parts.append(part)
+                count += len(part)
+                if most_bytes is not None and count > most_bytes:
+                    raise TooLarge
+            return b"".join(parts)
 
     @contextlib.asynccontextmanager
     async def _answer(

@@ -57,6 +57,10 @@ class Beside:
         there = asyncio.run_coroutine_threadsafe(work, self._begun.result())
         return await asyncio.wrap_future(there)
 
+    async def keep(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a part there; to cancel it here cancels it there."""
+        await self.run(part())
+
     def _live(self) -> None:
         with asyncio.Runner(loop_factory=self._loop_factory) as runner:
             runner.run(self._until_stopped())

@@ -2,20 +2,26 @@
 
 A decision takes `Cluster.catalog` once and never meets a half-applied change. When the API server
 is away the last good snapshot stays, and `age_s` says how old it is.
+
+It runs in a loop of its own (`beside.py`): objects are decoded and parsed off the serving thread,
+each within a budget.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import structlog
 
 from webhook.api import Api
-from webhook.core.catalog import Catalog
+from webhook.core import catalog as catalogs
+from webhook.core.catalog import Catalog, Entry
 from webhook.reflector import Reflector, Resource
 
 log = structlog.get_logger()
@@ -75,6 +81,16 @@ RESOURCES = (
 Key = tuple[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An object of a list as it will stand in the catalog; one that is known stays as it is."""
+
+    key: Key
+    version: str
+    entry: Entry | None
+    is_known: bool
+
+
 class Cluster:
     """The current catalog, and how much it can be trusted. The sink of its reflectors."""
 
@@ -85,13 +101,19 @@ class Cluster:
         resources: Iterable[Resource] = RESOURCES,
         clock: Callable[[], float] = time.monotonic,
         on_fault: Callable[[str], None] = lambda _part: None,
+        on_unusable: Callable[[str], None] = lambda _kind: None,
         **reflecting: Any,
     ) -> None:
-        """Make the reflectors; `reflecting` goes to each. `on_fault` hears of faults of our own."""
+        """Make the reflectors; `reflecting` goes to each.
+
+        `on_fault` hears of faults of our own, `on_unusable` of the kind of each object that takes
+        too much work to read.
+        """
         self.catalog = Catalog()
         self._clock = clock
-        self._on_fault = on_fault
+        self._on_fault, self._on_unusable = on_fault, on_unusable
         self._versions: dict[str, dict[Key, str]] = {}
+        self._unusable: dict[str, set[Key]] = {}
         self._reflectors = {
             resource.kind: Reflector(api, resource, self, clock=clock, **reflecting)
             for resource in resources
@@ -122,50 +144,58 @@ class Cluster:
         """Return how many objects of the kind are known."""
         return len(self._versions.get(kind, ()))
 
+    def unusable(self, kind: str) -> int:
+        """Return how many objects of the kind are known and cannot be used."""
+        return len(self._unusable.get(kind, ()))
+
+    def prepare(self, resource: Resource, item: Any) -> Prepared:
+        """Parse one object of a list, within its budget, unless it is known as it is."""
+        raw = _raw(item)
+        key, version = _identity(raw)
+        if version and self._versions.get(resource.kind, {}).get(key) == version:
+            return Prepared(key=key, version=version, entry=None, is_known=True)
+        found = self._entry(resource.kind, raw)
+        return Prepared(key=key, version=version, entry=found, is_known=False)
+
     def replace(self, resource: Resource, objects: Iterable[Any]) -> None:
-        """Make these the only objects of the kind; unchanged ones are not parsed again."""
-        known = self._versions.get(resource.kind, {})
-        versions, changed = dict[Key, str](), []
-        for raw in map(_raw, objects):
-            key, version = _identity(raw)
-            versions[key] = version
-            if not version or known.get(key) != version:
-                changed.append(raw)
-        catalog = self._with_all(self.catalog, resource.kind, changed)
-        for namespace, name in known.keys() - versions.keys():
-            catalog = catalog.without_object(resource.kind, namespace, name)
-        self._versions[resource.kind] = versions
+        """Make these, which were prepared, the only objects of the kind."""
+        kind, prepared = resource.kind, tuple(objects)
+        known = self._versions.get(kind, {})
+        versions = {each.key: each.version for each in prepared}
+        gone = known.keys() - versions.keys()
+        catalog = self.catalog.with_entries(each.entry for each in prepared if not each.is_known)
+        for namespace, name in gone:
+            catalog = catalog.without_object(kind, namespace, name)
+        for each in prepared:
+            if not each.is_known:
+                self._note(kind, each.key, each.entry)
+        self._unusable.get(kind, set()).difference_update(gone)
+        self._versions[kind] = versions
         self.catalog = catalog
+        if not known:
+            # A first list lives for long: later collections need not look at it.
+            gc.freeze()
 
     def apply(self, resource: Resource, item: Any) -> None:
         """Put one object into the next snapshot."""
-        raw = _raw(item)
-        key, version = _identity(raw)
-        self.catalog = self._with(self.catalog, resource.kind, raw)
-        self._versions.setdefault(resource.kind, {})[key] = version
+        made = self.prepare(resource, item)
+        if made.is_known:
+            return
+        self.catalog = self.catalog.with_entries([made.entry])
+        self._note(resource.kind, made.key, made.entry)
+        self._versions.setdefault(resource.kind, {})[made.key] = made.version
 
     def remove(self, resource: Resource, item: Any) -> None:
         """Leave one object out of the next snapshot."""
         key, _ = _identity(_raw(item))
         self.catalog = self.catalog.without_object(resource.kind, *key)
         self._versions.get(resource.kind, {}).pop(key, None)
+        self._unusable.get(resource.kind, set()).discard(key)
 
-    def _with_all(self, catalog: Catalog, kind: str, changed: list[dict[str, Any]]) -> Catalog:
+    def _entry(self, kind: str, raw: dict[str, Any]) -> Entry | None:
+        """Return what the catalog gets of an object; none of them can stop the others."""
         try:
-            return catalog.with_objects((kind, raw) for raw in changed)
-        except Exception:  # noqa: BLE001  # one of them is at fault: the others shall be there
-            for raw in changed:
-                catalog = self._with(catalog, kind, raw)
-            return catalog
-
-    def _with(self, catalog: Catalog, kind: str, raw: dict[str, Any]) -> Catalog:
-        """Return the catalog with the object.
-
-        One that our own code trips over is left out, so what refers to it is denied, and the others
-        are still followed.
-        """
-        try:
-            return catalog.with_object(kind, raw)
+            return catalogs.entry(kind, raw)
         except Exception as fault:  # noqa: BLE001  # one object must not stop the others
             namespace, name = _identity(raw)[0]
             log.error(  # noqa: TRY400  # a message or a local may quote the object
@@ -176,7 +206,16 @@ class Cluster:
                 fault=type(fault).__name__,
             )
             self._on_fault("catalog")
-            return catalog.without_object(kind, namespace, name)
+            return catalogs.broken(kind, raw)
+
+    def _note(self, kind: str, key: Key, found: Entry | None) -> None:
+        """Keep account of an object that cannot be used, and say so once for each version."""
+        if catalogs.is_usable(found):
+            self._unusable.get(kind, set()).discard(key)
+            return
+        self._unusable.setdefault(kind, set()).add(key)
+        self._on_unusable(kind)
+        log.warning("an object cannot be used", kind=kind, namespace=key[0], name=key[1])
 
 
 def _raw(item: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from webhook import api, published, readiness
+from webhook.beside import Beside
 from webhook.cluster import Cluster
 from webhook.core.catalog import Catalog
 from webhook.follower import Follower
@@ -28,14 +29,18 @@ async def connect(
     parts: dict[str, Callable[[], Awaitable[None]]],
     checks: dict[str, readiness.Check],
     stack: contextlib.AsyncExitStack,
+    following: Beside,
 ) -> Callable[[], Catalog]:
     """Add parts and checks, and return how to get the catalog of the moment.
 
+    What reads objects, the catalog and the statuses, runs in `following`: off the serving thread.
     Raises Refused (SI-201) when there is no way to reach a cluster.
     """
     server = await stack.enter_async_context(await api.reach(chosen.kubeconfig))
-    cluster = Cluster(server, on_fault=metrics.fault)
-    parts["cluster"] = cluster.run
+    watched = await following.run(api.reach(chosen.kubeconfig))
+    stack.push_async_callback(lambda: following.run(watched.__aexit__()))
+    cluster = Cluster(watched, on_fault=metrics.fault, on_unusable=metrics.over_budget)
+    parts["cluster"] = partial(following.keep, cluster.run)
     checks["catalog"] = lambda: readiness.staleness(
         cluster.unsynced,
         {kind: cluster.age_s(kind) for kind in cluster.kinds},
@@ -43,7 +48,11 @@ async def connect(
     )
     age = metrics.gauge("catalog_age_seconds", "Time since word came of a kind.", "kind")
     count = metrics.gauge("catalog_objects", "Objects known of a kind.", "kind")
+    unusable = metrics.gauge(
+        "catalog_objects_unusable", "Objects that take too much work to be read.", "kind"
+    )
     for kind in cluster.kinds:
+        unusable.labels(kind).set_function(partial(cluster.unusable, kind))
         age.labels(kind).set_function(partial(cluster.age_s, kind))
         count.labels(kind).set_function(partial(cluster.count, kind))
 
@@ -65,14 +74,15 @@ async def connect(
         checks["certificate trust"] = lambda: "" if witness.is_trusted else UNTRUSTED
     if chosen.lease:
         lease = Lease(
-            server,
+            watched,
             namespace=chosen.namespace,
             name=chosen.lease,
             identity=f"{chosen.pod_name or socket.gethostname()}-{uuid.uuid4().hex[:8]}",
         )
         leading = metrics.gauge("leading", "1 on the replica that writes statuses.")
         leading.set_function(lambda: float(lease.is_held))
-        parts["statuses"] = StatusWriter(server, lease, lambda: cluster.catalog).run
+        writer = StatusWriter(watched, lease, lambda: cluster.catalog)
+        parts["statuses"] = partial(following.keep, writer.run)
     return lambda: cluster.catalog
 
 

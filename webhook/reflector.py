@@ -28,11 +28,13 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from webhook.api import Api, ApiFailure
+from webhook.api import Api, ApiFailure, TooLarge
 
 log = structlog.get_logger()
 
 PAGE = 500
+PAGE_BYTES = 8 * 2**20
+"""A page of ordinary objects is a tenth of it; of the largest, 500 would be 750 MB."""
 WATCH_S = (240, 300)
 """The server ends a watch after a time between these; all clients at once would be a herd."""
 SILENCE_S = 120
@@ -61,8 +63,11 @@ class Resource:
 class Sink(Protocol):
     """Who is told. Objects are in their resource's form."""
 
+    def prepare(self, resource: Resource, item: Any) -> Any:
+        """Return what `replace` gets of an object of a list, as soon as its page is there."""
+
     def replace(self, resource: Resource, objects: Iterable[Any]) -> None:
-        """These are all there are."""
+        """These, as prepared, are all there are."""
 
     def apply(self, resource: Resource, item: Any) -> None:
         """The object is new or changed."""
@@ -74,6 +79,11 @@ class Sink(Protocol):
 class _ListMeta(msgspec.Struct, rename="camel"):
     resource_version: str = ""
     continue_: str = msgspec.field(name="continue", default="")
+
+
+class _Page(msgspec.Struct):
+    metadata: _ListMeta
+    items: list[msgspec.Raw] | None = None
 
 
 class _Event(msgspec.Struct):
@@ -90,6 +100,7 @@ class _Status(msgspec.Struct):
     reason: str = ""
 
 
+_PAGE = msgspec.json.Decoder(_Page)
 _EVENT = msgspec.json.Decoder(_Event)
 _VERSION = msgspec.json.Decoder(_Version)
 _STATUS = msgspec.json.Decoder(_Status)
@@ -122,9 +133,6 @@ class Reflector:
         self._failures = 0
         self._absences = 0
         self._version = ""
-        items = list[resource.form] | None  # type: ignore[name-defined]  # a type made at run time
-        page = msgspec.defstruct("Page", [("metadata", _ListMeta), ("items", items, None)])
-        self._page: msgspec.json.Decoder[Any] = msgspec.json.Decoder(page)
         self._item: msgspec.json.Decoder[Any] = msgspec.json.Decoder(resource.form)
 
     async def run(self) -> None:
@@ -141,18 +149,29 @@ class Reflector:
                 await self._pause(self._wait_s(ApiFailure(0, "an answer of another form")))
 
     async def _list(self) -> None:
-        query = {"limit": str(PAGE)}
-        objects: list[Any] = []
+        """List in pages; one that is too large is asked for again in smaller ones."""
+        limit = PAGE
+        query: dict[str, str] = {}
+        prepared: list[Any] = []
         while True:
-            body = await self._api.get(
-                self.resource.path, query, accept=self._accept("PartialObjectMetadataList")
-            )
-            page = self._page.decode(body)
-            objects += page.items or ()
+            try:
+                body = await self._api.get(
+                    self.resource.path,
+                    {**query, "limit": str(limit)},
+                    accept=self._accept("PartialObjectMetadataList"),
+                    most_bytes=PAGE_BYTES if limit > 1 else None,
+                )
+            except TooLarge:
+                limit = max(1, limit // 8)
+                continue
+            page = _PAGE.decode(body)
+            for raw in page.items or ():
+                prepared.append(self._sink.prepare(self.resource, self._item.decode(raw)))
+                await asyncio.sleep(0)
             if not page.metadata.continue_:
                 break
             query["continue"] = page.metadata.continue_
-        self._sink.replace(self.resource, objects)
+        self._sink.replace(self.resource, prepared)
         self._version = page.metadata.resource_version
         self._heard()
         self._absences = 0

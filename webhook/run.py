@@ -172,7 +172,8 @@ async def _sources(
 
     from webhook import inside  # loads the Kubernetes client, which offline use has no need of
 
-    return await inside.connect(chosen, metrics, serving, parts, checks, stack)
+    following = stack.enter_context(Beside("cluster", _loop_factory()))
+    return await inside.connect(chosen, metrics, serving, parts, checks, stack, following)
 
 
 def _sides(

@@ -7,6 +7,7 @@ import json
 import pytest
 from aiohttp import web
 
+from injector.core import stores
 from tests.server.apiserver import NAMESPACES, NODES, STORES, ApiServer, answer, until
 from webhook import reflector
 from webhook.cluster import RESOURCES, Cluster
@@ -324,30 +325,60 @@ async def test_a_heartbeat_of_a_node_makes_no_new_snapshot():
         assert follower.cluster.catalog is before
 
 
-async def test_an_object_that_breaks_the_catalog_is_left_out_alone(monkeypatch):
-    """A fault of our own in one object is counted; the other objects are still followed."""
-    from webhook.core.catalog import Catalog
+async def test_an_object_that_breaks_the_catalog_is_there_and_cannot_be_used(monkeypatch):
+    """A fault of our own in one object is counted; what needs it is told, the others are served."""
+    faults, seen = [], []
+    honest = stores.parse
 
-    faults = []
-    honest = Catalog.with_objects
-
-    def trips(self, objects):
-        objects = list(objects)
-        if any(raw["metadata"]["name"] == "odd" for _, raw in objects):
+    def trips(name, document):
+        if name == "odd" and document:
             raise ZeroDivisionError
-        return honest(self, objects)
+        return honest(name, document)
 
-    monkeypatch.setattr(Catalog, "with_objects", trips)
+    monkeypatch.setattr(stores, "parse", trips)
 
     async def prepare(server):
         await server.put(STORES, "odd", spec=SPEC)
         await one_store(server)
 
-    async with following(before=prepare, on_fault=faults.append) as follower:
+    async with following(
+        before=prepare, on_fault=faults.append, on_unusable=seen.append
+    ) as follower:
         await until(lambda: follower.cluster.unsynced == ())
+        known = follower.cluster.catalog.stores
+        assert follower.cluster.unusable("ClusterSecretStore") == 1
+        await follower.server.delete(STORES, "odd")
+        await until(lambda: follower.stores == ["first"])
+        assert follower.cluster.unusable("ClusterSecretStore") == 0
 
-        assert follower.stores == ["first"]
+    assert known["first"].store is not None
+    assert known["odd"].store is None
+    (problem,) = known["odd"].problems
+    assert problem.line() == (
+        "SI-500 (ClusterSecretStore odd): the webhook failed to read this object, so nothing"
+        " of it is used"
+    )
     assert faults == ["catalog"]
+    assert seen == ["ClusterSecretStore"]
+
+
+async def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones(monkeypatch):
+    """Objects of the largest size do not fill the memory by coming in one page."""
+    monkeypatch.setattr(reflector, "PAGE_BYTES", 100_000)
+
+    async def prepare(server):
+        for number in range(20):
+            await server.put(STORES, f"s{number}", spec={**SPEC, "padding": "x" * 30_000})
+        await server.put(STORES, "largest", spec={**SPEC, "padding": "x" * 200_000})
+
+    async with following(before=prepare) as follower:
+        await until(lambda: follower.cluster.unsynced == ())
+        count = len(follower.stores)
+    limits = [int(query["limit"]) for query in follower.server.queries if "limit" in query]
+
+    assert count == 21
+    assert sorted(set(limits), reverse=True) == [500, 62, 7, 1]
+    assert follower.waits == []
 
 
 async def test_what_the_server_says_in_a_failure_is_not_logged(capsys):

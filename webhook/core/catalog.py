@@ -1,8 +1,8 @@
 """What the webhook knows of the cluster: a frozen snapshot, made anew for each relevant change.
 
 `cluster.py` feeds it from watches, the offline tools from files; a decision reads one snapshot from
-start to end, so a plan never mixes two states. An object that does not parse is kept with its
-problems: what refers to it is denied with them, everything else is unaffected.
+start to end, so a plan never mixes two states. An object that does not parse, or would take too
+much work, is kept with its problems: what refers to it is denied with them, all else is unaffected.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from injector.core import stores
+from injector.core import budget, errors, stores
 from injector.core.errors import Problem, Refused
 from injector.core.stores import Store
 from webhook.core import nodes, resources
@@ -22,6 +22,9 @@ from webhook.core.resources import Environment, Policy, Service
 
 Key = tuple[str, str]
 """Namespace (empty for cluster-scoped objects) and name."""
+
+Entry = tuple[str, object, object]
+"""Part of the catalog, key in it, and what is there; None is for one that is not to be there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +89,22 @@ class Catalog:
 
     def with_objects(self, objects: Iterable[tuple[str, dict[str, Any]]]) -> Catalog:
         """Return the catalog with objects, each with its kind, added or replaced in one step."""
+        return self.with_entries(entry(kind, raw) for kind, raw in objects)
+
+    def with_entries(self, entries: Iterable[Entry | None]) -> Catalog:
+        """Return the catalog with what `entry` made of objects, added or replaced in one step."""
         parts: dict[str, Any] = {}
-        for kind, raw in objects:
-            found = _entry(kind, raw)
+        for found in entries:
             if found is None:
                 continue
-            part, key, entry = found
+            part, key, made = found
             known = parts.get(part, getattr(self, part))
-            if known.get(key) != entry:
+            if known.get(key) != made:
                 # Copied once for all objects: a list of ten thousand would be as many copies.
-                entries = parts.setdefault(part, dict(known))
-                entries[key] = entry
-                if entry is None:
-                    del entries[key]
+                changed = parts.setdefault(part, dict(known))
+                changed[key] = made
+                if made is None:
+                    del changed[key]
         return replace(self, **parts, memo={}, decisions=Memo()) if parts else self
 
     def without_object(self, kind: str, namespace: str, name: str) -> Catalog:
@@ -149,10 +155,11 @@ class Catalog:
         return found
 
 
-def _entry(kind: str, raw: dict[str, Any]) -> tuple[str, object, object] | None:
-    """Return part, key and entry for an object, an entry of None for one that is not to be there.
+def entry(kind: str, raw: Mapping[str, Any]) -> Entry | None:
+    """Return what the catalog has of an object; None for kinds that it does not know.
 
-    None for kinds that the catalog does not know.
+    An object that takes too much work to read, or that our own code trips over, is there and says
+    so in its problems: what needs it is denied with them, and everything else is unaffected.
     """
     metadata = raw.get("metadata") or {}
     namespace, name = str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
@@ -174,16 +181,50 @@ def _entry(kind: str, raw: dict[str, Any]) -> tuple[str, object, object] | None:
             return None
 
 
+def broken(kind: str, raw: Mapping[str, Any]) -> Entry | None:
+    """Return the entry of an object that our own code trips over: nothing of it but its name.
+
+    None for a kind that is left out then.
+    """
+    metadata = raw.get("metadata") or {}
+    bare = entry(kind, {"metadata": metadata})
+    made = None if bare is None else bare[2]
+    what = "the webhook failed to read this object, so nothing of it is used"
+    problems = (Problem(code=errors.INTERNAL_ERROR, what=what, origin=f"{kind} {_named(raw)}"),)
+    match made:
+        case StoreEntry():
+            made = replace(made, store=None, problems=problems)
+        case Service() | Environment() | Policy():
+            made = replace(made, problems=problems)
+        case _:
+            return None
+    return None if bare is None else (bare[0], bare[1], made)
+
+
+def is_usable(found: Entry | None) -> bool:
+    """Say whether an object was read at all; mistakes in it do not count."""
+    problems = getattr(found[2], "problems", ()) if found else ()
+    return resources.is_usable(problems)
+
+
+def _named(raw: Mapping[str, Any]) -> str:
+    metadata = raw.get("metadata") or {}
+    return "/".join(str(metadata[k]) for k in ("namespace", "name") if metadata.get(k))
+
+
 def _store(name: str, raw: Mapping[str, Any]) -> StoreEntry:
     document = raw.get("spec")
     document = document if isinstance(document, dict) else {}
     version = str((raw.get("metadata") or {}).get("resourceVersion") or "")
     problems: tuple[Problem, ...] = ()
     store = None
-    try:
-        store = stores.parse(name, document)
-    except Refused as refused:
-        problems = refused.problems
+    with budget.limited(resources.OBJECT_STEPS) as meter:
+        try:
+            store = stores.parse(name, document)
+        except Refused as refused:
+            problems = refused.problems
+    if meter.is_exceeded:
+        store, problems = None, (resources.unusable(f"ClusterSecretStore {name}"),)
     return StoreEntry(
         name=name, document=document, store=store, problems=problems, resource_version=version
     )

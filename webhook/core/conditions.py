@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from injector.core import stores
+from injector.core import budget, stores
+from injector.core.budget import OverBudget
 from injector.core.errors import Problem
 from webhook.core.catalog import Catalog
 from webhook.core.validate import mistakes
 
 MAX_MESSAGE = 1024
 MAX_NAMED = 50
+JUDGING_STEPS = 250_000
+"""As many steps as a decision may take: to judge a service is to resolve it."""
 
 
 def status(
@@ -25,7 +28,7 @@ def status(
 
     `now` is RFC 3339 in UTC; it is used where Ready changes between True and False.
     """
-    found = mistakes(kind, dict(raw), catalog)
+    found = _mistakes(kind, raw, catalog)
     generation = (raw.get("metadata") or {}).get("generation") or 0
     there = raw.get("status") or {}
     before: Mapping[str, Any] = next(
@@ -44,6 +47,16 @@ def status(
     }
     wanted = {"observedGeneration": generation, **_facts(kind, raw), "conditions": [condition]}
     return None if wanted == {key: there.get(key) for key in wanted} else wanted
+
+
+def _mistakes(kind: str, raw: Mapping[str, Any], catalog: Catalog) -> tuple[Problem, ...]:
+    """Return what is wrong with the object, at last that it takes too much work to say so."""
+    with budget.limited(JUDGING_STEPS) as meter:
+        try:
+            found = mistakes(kind, dict(raw), catalog)
+        except OverBudget as over:
+            return over.problems
+    return budget.over().problems if meter.is_exceeded else found
 
 
 def _facts(kind: str, raw: Mapping[str, Any]) -> dict[str, str]:

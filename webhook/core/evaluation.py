@@ -31,7 +31,7 @@ from webhook.core.catalog import Catalog, StoreEntry
 from webhook.core.definitions import FileDef, KeyDef, problem_of
 from webhook.core.inheritance import Found
 from webhook.core.resolution import Author
-from webhook.core.resources import Environment, Service
+from webhook.core.resources import Environment, Service, is_usable
 from webhook.core.scopes import OWN, Chain, Scope, Scopes
 from webhook.core.store_text import document_for, is_of_namespace
 
@@ -264,6 +264,8 @@ class Evaluation:
         if environment is None:
             return None
         self._report(environment.origin, environment.problems)
+        if not is_usable(environment.problems):
+            return None
         self.versions.add(f"{environment.origin}@{environment.resource_version}")
         inner = self.scopes.environment(environment)
         found = inner.own.get(name)

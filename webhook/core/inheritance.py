@@ -23,7 +23,7 @@ from webhook.core import steering
 from webhook.core.catalog import Catalog, Key
 from webhook.core.definitions import KeyDef, ServiceRef
 from webhook.core.globs import any_matches
-from webhook.core.resources import Service
+from webhook.core.resources import Service, is_usable
 from webhook.core.steering import Steers
 
 __all__ = [
@@ -42,7 +42,7 @@ __all__ = [
 _PLACE = "spec.env.__import_svc"
 MAX_DEPTH = 8
 MAX_OBJECTS = 64
-_STRUCTURE = (errors.CYCLE, errors.LIMIT)
+_STRUCTURE = (errors.CYCLE, errors.LIMIT, errors.UNUSABLE)
 """Of these mistakes any key of a service may be the victim."""
 
 
@@ -206,7 +206,7 @@ def _from_here(
     source = _effective(catalog, there, path)
     if source is None:
         return {}, [_nothing(ref, there, importer)], 0
-    if ref.keys is None:
+    if ref.keys is None or not is_usable(source.service.problems):
         return source.keys, list(source.problems), source.depth
     wanted = ref.keys
     taken = {name: found for name, found in source.keys.items() if any_matches(name, wanted)}
@@ -231,6 +231,9 @@ def _from_elsewhere(
     to = {"namespace": importer.namespace, "service": importer.service}
     if not names_its_keys(ref):
         names = _names_offered(catalog, there, importer, path)
+        is_offered = exporter is not None and _may_import(catalog, there, importer)
+        if exporter is not None and is_offered and not is_usable(exporter.problems):
+            return {}, list(exporter.problems), 1
         if not names:
             return {}, [_nothing(ref, there, importer)], 0
         name = f"${ref.service}.{there[0]}"
@@ -263,6 +266,8 @@ def _taken(
 
     The service's imports are walked for a key that it does not define itself, and for no other.
     """
+    if not is_usable(exporter.problems):
+        return None, exporter.problems, 1
     here = (exporter.namespace, exporter.name)
     own = _own(catalog, exporter)
     if name in own:

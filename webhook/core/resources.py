@@ -6,12 +6,14 @@ chart refuse most of these before they are stored; this is the meaning schemas c
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from injector.core import errors
+from injector.core import budget, errors
+from injector.core.budget import OverBudget
 from injector.core.errors import Problem
 from injector.core.fields import Fields
 from webhook.core import presets, selectors
@@ -26,7 +28,17 @@ GLOB = re.compile(r"[-A-Za-z0-9_.*]{1,128}")
 MAX_KEPT = 512
 """Mistakes of one object that are kept with it."""
 
-__all__ = ["Environment", "Export", "Policy", "Service", "environment", "policy", "service"]
+__all__ = [
+    "Environment",
+    "Export",
+    "Policy",
+    "Service",
+    "environment",
+    "is_usable",
+    "policy",
+    "service",
+    "unusable",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +91,96 @@ class Environment:
         return f"EnvironmentSecrets {self.name}"
 
 
+OBJECT_STEPS = 50_000
+"""Steps that reading one object may take, whatever stands in it; ADR 13 has what they cost."""
+
+
 def service(raw: Mapping[str, Any]) -> Service:
     """Return the service that the object defines, with its problems; raises nothing."""
     namespace, name, version = _identity(raw)
-    problems: list[Problem] = []
     origin = f"ServiceSecrets {namespace}/{name}"
-    fields = _spec(raw, origin, problems)
+    problems: list[Problem] = []
+    offers: list[Problem] = []
+    definitions, exports = Definitions(), tuple[Export, ...]()
+    with budget.limited(OBJECT_STEPS) as meter, contextlib.suppress(OverBudget):
+        fields = _spec(raw, origin, problems)
+        # To whom it is offered comes first: they are told why they get nothing of it.
+        children = _spec(raw, origin, offers).children("exports")
+        fields.take("exports")
+        exports = tuple(_export(child) for child in children)
+        definitions = _definitions(fields, origin, problems)
+        problems += offers
+        fields.finish()
+    if meter.is_exceeded:
+        definitions, problems = Definitions(), [unusable(origin)]
+    return Service(
+        namespace=namespace,
+        name=name,
+        definitions=definitions,
+        exports=exports,
+        problems=tuple(problems[:MAX_KEPT]),
+        resource_version=version,
+    )
+
+
+def environment(raw: Mapping[str, Any]) -> Environment:
+    """Return the environment that the object defines, with its problems; raises nothing."""
+    _, name, version = _identity(raw)
+    origin = f"EnvironmentSecrets {name}"
+    problems: list[Problem] = []
+    selector, env = selectors.NOTHING, tuple[KeyDef, ...]()
+    with budget.limited(OBJECT_STEPS) as meter, contextlib.suppress(OverBudget):
+        fields = _spec(raw, origin, problems)
+        # Whose environment it is comes first: they are told why they get nothing of it.
+        selector = selectors.take(fields, "namespaceSelector")
+        env, imports = Reader(origin, problems).env(fields.take("env"), "spec.env")
+        if imports:
+            what = "an environment imports from no service"
+            place = "spec.env.__import_svc"
+            problems.append(Problem(code=errors.RESOURCE, what=what, source=place, origin=origin))
+        fields.finish()
+    if meter.is_exceeded:
+        env, problems = (), [unusable(origin)]
+    return Environment(
+        name=name,
+        selector=selector,
+        env=env,
+        problems=tuple(problems[:MAX_KEPT]),
+        resource_version=version,
+    )
+
+
+def policy(raw: Mapping[str, Any]) -> Policy:
+    """Return the policy that the object defines, with its problems; raises nothing."""
+    _, name, version = _identity(raw)
+    origin = f"ClusterInjectionPolicy {name}"
+    problems: list[Problem] = []
+    with budget.limited(OBJECT_STEPS) as meter, contextlib.suppress(OverBudget):
+        found = parse_policy(name, _spec(raw, origin, problems), problems, version)
+        if not meter.is_exceeded:
+            return found
+    # Of one that cannot be read whole only what it matches is: there it denies.
+    with budget.limited(OBJECT_STEPS), contextlib.suppress(OverBudget):
+        match = _spec(raw, origin, []).take("match")
+        matching = _spec({"spec": {"match": match}}, origin, [])
+        found = parse_policy(name, matching, [], version)
+        return replace(found, problems=(unusable(origin),))
+    everything = parse_policy(name, _spec({}, origin, []), [], version)
+    return replace(everything, problems=(unusable(origin),))
+
+
+def unusable(origin: str) -> Problem:
+    """Return the problem of an object that takes more work to read than one may."""
+    what = "reading this object takes more work than one may, so nothing of it is used"
+    return Problem(code=errors.UNUSABLE, what=what, origin=origin)
+
+
+def is_usable(problems: tuple[Problem, ...]) -> bool:
+    """Say whether an object with these problems was read at all; mistakes do not count."""
+    return not any(problem.code in (errors.UNUSABLE, errors.INTERNAL_ERROR) for problem in problems)
+
+
+def _definitions(fields: Fields, origin: str, problems: list[Problem]) -> Definitions:
     reader = Reader(origin, problems)
     env, imports = reader.env(fields.take("env"), "spec.env")
     files: tuple[FileDef, ...] = reader.files(fields.take("files"), "spec.files")
@@ -100,47 +196,7 @@ def service(raw: Mapping[str, Any]) -> Service:
                 )
             )
         own.add(key.name)
-    exports = tuple(_export(child) for child in fields.children("exports"))
-    fields.finish()
-    return Service(
-        namespace=namespace,
-        name=name,
-        definitions=Definitions(env=env + made, files=files, imports=imports, broken=reader.broken),
-        exports=exports,
-        problems=tuple(problems[:MAX_KEPT]),
-        resource_version=version,
-    )
-
-
-def environment(raw: Mapping[str, Any]) -> Environment:
-    """Return the environment that the object defines, with its problems; raises nothing."""
-    _, name, version = _identity(raw)
-    problems: list[Problem] = []
-    origin = f"EnvironmentSecrets {name}"
-    fields = _spec(raw, origin, problems)
-    env, imports = Reader(origin, problems).env(fields.take("env"), "spec.env")
-    if imports:
-        what = "an environment imports from no service"
-        problems.append(
-            Problem(code=errors.RESOURCE, what=what, source="spec.env.__import_svc", origin=origin)
-        )
-    selector = selectors.take(fields, "namespaceSelector")
-    fields.finish()
-    return Environment(
-        name=name,
-        selector=selector,
-        env=env,
-        problems=tuple(problems[:MAX_KEPT]),
-        resource_version=version,
-    )
-
-
-def policy(raw: Mapping[str, Any]) -> Policy:
-    """Return the policy that the object defines, with its problems; raises nothing."""
-    _, name, version = _identity(raw)
-    problems: list[Problem] = []
-    fields = _spec(raw, f"ClusterInjectionPolicy {name}", problems)
-    return parse_policy(name, fields, problems, version)
+    return Definitions(env=env + made, files=files, imports=imports, broken=reader.broken)
 
 
 def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:

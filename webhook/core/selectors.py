@@ -45,6 +45,10 @@ class Selector:
         return all(requirement.matches(labels) for requirement in self.requirements)
 
 
+NOTHING = Selector(requirements=(Requirement(key="", operator="In"),))
+"""Selects nothing: no label is among no values."""
+
+
 def take(fields: Fields, name: str) -> Selector:
     """Take a selector; absent selects everything."""
     if not fields.has(name):
