@@ -163,6 +163,12 @@ UNNAMED = code(
     "an import from another namespace must name its keys",
     "write the line that the message shows; secret-injector lint --fix writes it into files",
 )
+NO_BOUNDARY = code(
+    "SI-126",
+    USAGE,
+    "a pattern is no boundary between tenants",
+    "docs/policies.md says which placeholders are, and where they must stand",
+)
 # 2xx: how a program of ours was called.
 ARGUMENT = code(
     "SI-201",

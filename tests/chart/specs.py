@@ -20,6 +20,7 @@ _VAULT = {
     "namespace": "platform/shop",
     "caBundle": _CA_BUNDLE,
     "tlsServerName": "vault.internal",
+    "systemPaths": ["identity/oidc/token/app", "sys/health"],
     "fallbacks": [
         {
             "address": "https://vault-2.example.org:8200",

@@ -14,7 +14,7 @@ from injector.core.errors import Problem
 from webhook.commands import offline, places
 from webhook.commands.documents import Document
 from webhook.commands.offline import World
-from webhook.core import decide, manifests, validate
+from webhook.core import decide, manifests, policy_advice, resources, validate
 from webhook.core.manifests import PodTemplate
 from webhook.core.review import Kind, Request
 
@@ -72,6 +72,7 @@ def findings(world: World) -> Iterator[Finding]:
                 if problem.origin in ("", own):
                     yield _finding(document, problem)
         yield from _misplaced(document, kind)
+        yield from _advice(document, kind)
     for document, template in world.pods:
         yield from _pod(world, document, template)
 
@@ -97,17 +98,23 @@ def _misplaced(document: Document, kind: str) -> Iterator[Finding]:
             yield _warning(document, text)
 
 
+def _advice(document: Document, kind: str) -> Iterator[Finding]:
+    if kind == "ClusterInjectionPolicy":
+        for problem in policy_advice.advice(resources.policy(document.raw)):
+            yield _finding(document, problem, level="warning")
+
+
 def _warning(document: Document, text: str) -> Finding:
     what = text.removeprefix("secret-injector: ")
     problem = Problem(code=errors.ANNOTATION_VALUE, what=what)
     return Finding(file=document.file, line=document.line, level="warning", problem=problem)
 
 
-def _finding(document: Document, problem: Problem) -> Finding:
+def _finding(document: Document, problem: Problem, *, level: str = "error") -> Finding:
     return Finding(
         file=document.file,
         line=places.line(document, problem.source),
-        level="error",
+        level=level,
         problem=problem,
     )
 

@@ -18,6 +18,10 @@ _DNS_NAME = re.compile(r"[-A-Za-z0-9.]{1,253}")
 _ROLE_ID = re.compile(r"[-A-Za-z0-9_.]{1,128}")
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
+SYSTEM = ("auth", "sys", "identity")
+"""What a server answers about itself, its logins and their owners; no engine is mounted there."""
+_SYSTEM_PATH = re.compile(r"(?:auth|sys|identity)(?:/(?!\.\.?(?:/|\Z))[-A-Za-z0-9_.]+)+")
+
 
 class TokenLogin(Record):
     """Log in with the pod's ServiceAccount token: `method` is kubernetes or jwt."""
@@ -49,6 +53,7 @@ class Vault(Spec):
     fallbacks: tuple[Server, ...]
     namespace: str | None
     login: TokenLogin | AppRoleLogin | StaticToken
+    system_paths: tuple[str, ...] = ()
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
         """Return the token or the credential that the login method needs."""
@@ -70,9 +75,20 @@ class Vault(Spec):
         del field
         if path.startswith("/") or "/" not in path:
             return "a Vault path is MOUNT/NAME, such as secret/shop/db"
+        if problem := self.system_problem(path):
+            return problem
         if version is not None and not _VERSION.fullmatch(version):
             return "a Vault version is a whole number, such as @3"
         return reference.path_problem(path)
+
+    def system_problem(self, path: str) -> str | None:
+        """Return why a path of the server's own is not read; those the store lists are."""
+        head = path.partition("/")[0].casefold()
+        if head not in SYSTEM or any(
+            path == allowed or path.startswith(f"{allowed}/") for allowed in self.system_paths
+        ):
+            return None
+        return f"paths under {head}/ are the server's own; the store allows them by systemPaths"
 
 
 def parse(fields: Fields, *, in_cluster: bool) -> Vault:
@@ -88,6 +104,12 @@ def parse(fields: Fields, *, in_cluster: bool) -> Vault:
         fallbacks=tuple(fallbacks),
         namespace=fields.optional("namespace", pattern=_NAMESPACE, form="a Vault namespace"),
         login=_login(fields.child("auth"), in_cluster=in_cluster),
+        system_paths=fields.texts(
+            "systemPaths",
+            pattern=_SYSTEM_PATH,
+            form="a path under auth/, sys/ or identity/, such as identity/oidc/token/app",
+            most=32,
+        ),
     )
     fields.finish()
     return parsed

@@ -34,6 +34,9 @@ _READS_PER_CONNECTION = 3
 """A TLS connection costs about as much as three reads on an open one."""
 
 
+_SYSTEM_TYPES = ("system", "ns_system", "identity", "ns_identity", "token", "ns_token")
+
+
 class Mount(Record):
     """Where an engine is mounted, a slash at its end; `kv` is 1 or 2, 0 for any other engine."""
 
@@ -69,15 +72,16 @@ def open_session(store: Store, access: Access) -> VaultSession:
         wire.close()
         raise LoginFailed(replace(failed.failure, identity=who)) from None
     wire.judge = answers.judge
-    return VaultSession(adapter, wire, who)
+    return VaultSession(adapter, wire, who, spec)
 
 
 class VaultSession:
     """See `providers.Session`."""
 
-    def __init__(self, adapter: JSONAdapter, wire: HttpSession, who: str) -> None:
+    def __init__(self, adapter: JSONAdapter, wire: HttpSession, who: str, spec: Vault) -> None:
         """Take over an adapter that has its token."""
         self._adapter, self._http, self.identity = adapter, wire, who
+        self._spec = spec
         self._mounts: list[Mount] = []
         self._lock = threading.Lock()
 
@@ -181,6 +185,11 @@ class VaultSession:
                 raise Unanswered(
                     Failure(code=errors.CONTENT, what="the answer does not say what is mounted")
                 )
+            if below(about, "type") in _SYSTEM_TYPES:
+                # A path may begin with a namespace of the server, and only the server knows.
+                inside = path[where.rstrip("/").rfind("/") + 1 :]
+                if problem := self._spec.system_problem(inside):
+                    raise Unanswered(Failure(code=errors.FORBIDDEN, what=problem))
             is_kv = below(about, "type") in ("kv", "generic")
             is_versioned = below(about, "options", "version") == "2"
             mount = Mount(path=where, kv=(2 if is_versioned else 1) if is_kv else 0)
