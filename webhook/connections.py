@@ -21,7 +21,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from webhook import listener
 from webhook.crowd import Crowd, Network, Stage
-from webhook.listener import Arrival, Listener
+from webhook.listener import Arrival, ContextFor, Listener
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -115,15 +115,22 @@ class Server(web.Server):
         self._max_body_bytes = max_body_bytes
         self.in_flight = 0
 
-    def listen(self, host: str, port: int, ssl: tls.SSLContext | None) -> tuple[int, ...]:
+    def listen(
+        self,
+        host: str,
+        port: int,
+        context_for: ContextFor | None = None,
+        on_distrust: Callable[[str], None] = lambda _peer: None,
+    ) -> tuple[int, ...]:
         """Accept connections, and return the ports; raises OSError when an address is taken."""
         sockets = listener.bind(host, port)
         self._listener = Listener(
             self.crowd,
             self._connect,
             sockets,
-            context=ssl,
+            context_for=context_for,
             head_timeout_s=self.head_timeout_s,
+            on_distrust=on_distrust,
         )
         return tuple(sorted({each.getsockname()[1] for each in sockets}))
 
@@ -196,4 +203,4 @@ async def listen(
     server: Server, host: str, port: int, *, ssl: tls.SSLContext | None = None
 ) -> tuple[Server, tuple[int, ...]]:
     """Listen; return what closes the listener, and its ports; raises OSError when one is taken."""
-    return server, server.listen(host, port, ssl)
+    return server, server.listen(host, port, None if ssl is None else lambda _peer: ssl)

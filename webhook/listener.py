@@ -29,6 +29,8 @@ STARTING_S = 1.0
 """Time in which a caller finishes its handshake and sends its first request."""
 SHUTDOWN_S = 1.0
 
+ContextFor = Callable[[str], ssl.SSLContext]
+"""The TLS context for a peer's new connection."""
 Begin = Callable[["Arrival"], asyncio.Protocol]
 """Makes the protocol of a connection."""
 
@@ -112,20 +114,19 @@ class Listener:
         begin: Begin,
         sockets: list[socket.socket],
         *,
-        context: ssl.SSLContext | None,
+        context_for: ContextFor | None,
         head_timeout_s: float,
+        on_distrust: Callable[[str], None] = lambda _peer: None,
     ) -> None:
-        """Accept from now on; `begin` makes the protocol of each connection."""
+        """Accept from now on; `begin` makes the protocol of each connection.
+
+        `on_distrust` is told the address of a peer whose certificate failed the handshake.
+        """
         self._crowd = crowd
         self._begin = begin
         self._sockets = sockets
-        self._tls: dict[str, object] = {}
-        if context is not None:
-            self._tls = {
-                "ssl": context,
-                "ssl_handshake_timeout": head_timeout_s,
-                "ssl_shutdown_timeout": SHUTDOWN_S,
-            }
+        self._context_for = context_for
+        self._on_distrust = on_distrust
         self._head_timeout_s = head_timeout_s
         self._loop = asyncio.get_running_loop()
         self._is_accepting = False
@@ -196,12 +197,22 @@ class Listener:
         if guest.has_hung_up():
             self._give_up(guest)
             return
-        task = guest.begin(partial(self._begin, guest), **self._tls)
+        tls: dict[str, object] = {}
+        if self._context_for is not None:
+            tls = {
+                "ssl": self._context_for(guest.peer),
+                "ssl_handshake_timeout": self._head_timeout_s,
+                "ssl_shutdown_timeout": SHUTDOWN_S,
+            }
+        task = guest.begin(partial(self._begin, guest), **tls)
         task.add_done_callback(partial(self._begun, guest))
 
     def _begun(self, guest: Arrival, task: asyncio.Task[object]) -> None:
         """Forget a connection whose handshake failed, took too long, or had to give way."""
-        if task.cancelled() or task.exception() is not None:
+        failure = None if task.cancelled() else task.exception()
+        if isinstance(failure, ssl.SSLCertVerificationError):
+            self._on_distrust(guest.peer)
+        if task.cancelled() or failure is not None:
             guest.drop()
             self._crowd.leave(guest)
 

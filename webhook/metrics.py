@@ -41,6 +41,14 @@ class Metrics:
         self._rejected = self._counter(
             "requests_rejected", "Requests that were no review.", "status"
         )
+        self._malformed = self._counter(
+            "malformed_reviews", "Requests to review that were malformed: nobody's fault of ours."
+        )
+        self._calls = self._counter(
+            "calls",
+            "Calls by the client certificate they brought; only with a client CA.",
+            "certificate",
+        )
         self._audits = self._counter("policy_audits", "What policies with action Audit found.")
         self._over_budget = self._counter(
             "budget_exceeded", "Reviews and objects that took more work than they may.", "what"
@@ -87,6 +95,14 @@ class Metrics:
     def rejected(self, status: int) -> None:
         """Count one request that got an HTTP error instead of an answer."""
         self._rejected.labels(str(status)).inc()
+
+    def malformed(self) -> None:
+        """Count one request that was no review, or of no object that an API server sends."""
+        self._malformed.inc()
+
+    def called(self, certificate: str, count: int = 1) -> None:
+        """Count calls by what their client certificate was: one of `callers.FOUND`."""
+        self._calls.labels(certificate).inc(count)
 
     def audited(self, count: int) -> None:
         """Count what policies with the action Audit found in one review; the log has the lines."""

@@ -18,13 +18,13 @@ import gc
 import os
 import resource
 import signal
-import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 
 import structlog
 
@@ -32,16 +32,18 @@ from injector.core import errors
 from injector.core.errors import OK, Problem, Refused
 from webhook import beside, connections, logs, offline, readiness, settings
 from webhook.beside import Beside, Pulse
+from webhook.callers import FOUND, Callers
 from webhook.connections import Server
 from webhook.core.catalog import Catalog
 from webhook.core.decide import decide
 from webhook.core.review import Outcome, Request
 from webhook.core.validate import validate
 from webhook.crowd import Network
+from webhook.listener import ContextFor
 from webhook.metrics import CONTENT_TYPE, Metrics
 from webhook.server import Admission, pages
 from webhook.settings import Settings
-from webhook.tls import Files, ServingCertificate
+from webhook.tls import ClientCa, Files, ServingCertificate
 
 log = structlog.get_logger()
 
@@ -84,12 +86,14 @@ async def serve(chosen: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         probes = stack.enter_context(Beside("probes", _loop_factory()))
         catalog = await _sources(chosen, metrics, serving, parts, checks, stack)
+        callers = _callers(chosen, metrics, serving, parts)
         admission = Admission(
             _decisions(chosen),
             catalog,
             metrics,
             max_body_bytes=chosen.max_body_bytes,
             request_timeout_s=chosen.request_timeout_s,
+            callers=callers,
         )
         checks["certificate dates"] = lambda: (
             "" if serving.is_valid(datetime.now(UTC)) else "no certificate that is valid now"
@@ -111,7 +115,9 @@ async def serve(chosen: Settings) -> None:
         )
         parts["sweep"] = server.sweep
         side = _sides(metrics, checks, pulse)
-        ports = {"reviews": _listen(server, chosen.host, chosen.port, serving.context)}
+        distrust = partial(_distrust, chosen, serving, callers)
+        port = _listen(server, chosen.host, chosen.port, serving.context_for, distrust)
+        ports = {"reviews": port}
         metrics.watch_connections("reviews", server.crowd)
         others = [
             await probes.run(_probing(chosen, metrics, "health", chosen.health_port, side)),
@@ -158,13 +164,7 @@ async def _sources(
     """Connect catalog and certificate to where they come from; return how to get the snapshot."""
     if chosen.tls_cert is not None and chosen.tls_key is not None:
         files = Files(serving, chosen.tls_cert, chosen.tls_key)
-        try:
-            files.load()
-        except (OSError, ValueError) as error:
-            what = error.strerror if isinstance(error, OSError) else str(error)
-            at = str(chosen.tls_cert)
-            problem = Problem(code=errors.ARGUMENT, what=what or "unreadable", source=at)
-            raise Refused([problem]) from None
+        _read_now(files, chosen.tls_cert)
         parts["certificate files"] = partial(files.follow, every_s=chosen.tls_poll_s)
     if chosen.catalog is not None:
         fixed = offline.load(chosen.catalog)
@@ -174,6 +174,44 @@ async def _sources(
 
     following = stack.enter_context(Beside("cluster", _loop_factory()))
     return await inside.connect(chosen, metrics, serving, parts, checks, stack, following)
+
+
+def _callers(
+    chosen: Settings, metrics: Metrics, serving: ServingCertificate, parts: dict[str, Part]
+) -> Callers | None:
+    """Begin to ask for client certificates, if they are wanted; return who judges their names."""
+    if chosen.client_ca is None:
+        return None
+    ca = ClientCa(serving, chosen.client_ca)
+    _read_now(ca, chosen.client_ca)
+    parts["client CA"] = partial(ca.follow, every_s=chosen.tls_poll_s)
+    for found in FOUND:
+        metrics.called(found, 0)
+    return Callers(
+        frozenset(chosen.client_names),
+        is_required=chosen.client_mode == "require",
+        count=metrics.called,
+    )
+
+
+def _distrust(
+    chosen: Settings, serving: ServingCertificate, callers: Callers | None, peer: str
+) -> None:
+    """Count a certificate that failed its handshake; in mode report, let the peer in next time."""
+    if callers is not None:
+        callers.distrust(peer)
+        if chosen.client_mode == "report":
+            serving.be_lenient_to(peer)
+
+
+def _read_now(files: Files | ClientCa, path: Path) -> None:
+    """Load at the start. Raises Refused when that cannot be."""
+    try:
+        files.load()
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        problem = Problem(code=errors.ARGUMENT, what=what or "unreadable", source=str(path))
+        raise Refused([problem]) from None
 
 
 def _sides(
@@ -210,9 +248,15 @@ def _descriptors() -> int:
     return hard if hard != resource.RLIM_INFINITY else sys.maxsize
 
 
-def _listen(server: Server, host: str, port: int, context: ssl.SSLContext | None) -> int:
+def _listen(
+    server: Server,
+    host: str,
+    port: int,
+    context_for: ContextFor | None = None,
+    on_distrust: Callable[[str], None] = lambda _peer: None,
+) -> int:
     try:
-        return server.listen(host, port, context)[0]
+        return server.listen(host, port, context_for, on_distrust)[0]
     except OSError as error:
         where = f"{host or '*'}:{port}"
         what = error.strerror or "cannot listen"
@@ -241,7 +285,7 @@ async def _probing(
     handlers: Mapping[str, connections.Handler],
 ) -> _Probed:
     server = _server(chosen, handlers[name])
-    found = _listen(server, chosen.host, port, None)
+    found = _listen(server, chosen.host, port)
     metrics.watch_connections(name, server.crowd)
     sweeping = asyncio.create_task(_kept(f"sweep of {name}", server.sweep, metrics))
     return _Probed(name=name, port=found, server=server, sweeping=sweeping)

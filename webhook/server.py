@@ -24,7 +24,8 @@ from injector.core.budget import OverBudget
 from injector.core.errors import Problem, Refused
 from webhook import logs
 from webhook.bulk import Bulk
-from webhook.core import audit, review
+from webhook.callers import Callers
+from webhook.core import audit, review, shapes
 from webhook.core.catalog import Catalog
 from webhook.core.review import Head, Outcome, Request
 from webhook.deciding import Deciding, TooLate, TooMany
@@ -45,6 +46,8 @@ FIRST_BYTES = 4096
 MARGIN_S = 0.25
 """An answer must leave so long before the API server's own deadline."""
 MAX_ROUTES = 64
+MAX_REFUSAL = 1024
+"""Characters of an answer to what is no review."""
 
 _NAMESPACE = re.compile(rb'"namespace":"([-a-z0-9]{1,63})"')
 
@@ -61,8 +64,13 @@ class Admission:
         max_body_bytes: int,
         request_timeout_s: float,
         deciding: Deciding | None = None,
+        callers: Callers | None = None,
     ) -> None:
-        """Answer each path of the decisions; `catalog` gives the snapshot of the moment."""
+        """Answer each path of the decisions; `catalog` gives the snapshot of the moment.
+
+        With `callers`, those without an allowed certificate get no answer.
+        """
+        self._callers = callers
         self.is_draining = False
         self.deciding = deciding or Deciding()
         self._bulk = Bulk()
@@ -78,6 +86,7 @@ class Admission:
         began_s = perf_counter()
         try:
             endpoint, timeout_s = self._route(request)
+            self._admit(request)
             async with self._arrived(request, timeout_s) as body:
                 head = review.head(body)
                 until_s = began_s + timeout_s
@@ -111,6 +120,14 @@ class Admission:
         if headers.get("Content-Encoding", "identity") != "identity":
             raise _Rejection(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a review is sent uncompressed")
         return route
+
+    def _admit(self, request: web.BaseRequest) -> None:
+        """Refuse a caller whose certificate is not allowed, before its body is read."""
+        if self._callers is not None:
+            certificate = request.get_extra_info("peercert")
+            why = self._callers.refusal(certificate, request.get_extra_info("peername"))
+            if why:
+                raise _Rejection(HTTPStatus.FORBIDDEN, why, errors.CALLER)
 
     @contextlib.asynccontextmanager
     async def _arrived(self, request: web.BaseRequest, timeout_s: float) -> AsyncIterator[bytes]:
@@ -169,7 +186,7 @@ class Admission:
 
         def decided() -> tuple[Request, Outcome, bytes]:
             asked = review.parse(body)
-            outcome = self._decisions[endpoint](asked, self._catalog())
+            outcome = self._decided(endpoint, asked)
             return asked, outcome, review.answer(asked, outcome, audit.notes(outcome))
 
         def is_over() -> bool:
@@ -212,9 +229,24 @@ class Admission:
         )
         return answer
 
+    def _decided(self, endpoint: str, asked: Request) -> Outcome:
+        """Decide. Raises Refused (SI-114) for an object that no API server sends."""
+        try:
+            return self._decisions[endpoint](asked, self._catalog())
+        except (OverBudget, Refused):
+            raise
+        except Exception:
+            what = shapes.mistake(asked.kind.kind, asked.object, asked.old_object)
+            if not what:
+                raise  # a fault of our own
+            raise Refused([Problem(code=errors.REVIEW, what=what)]) from None
+
     def _rejected(self, status: HTTPStatus, text: str) -> web.Response:
         self._metrics.rejected(status)
-        response = web.Response(status=status, text=text + "\n")
+        if status == HTTPStatus.BAD_REQUEST:
+            self._metrics.malformed()
+        # Whatever a stranger sent is not sent back at length.
+        response = web.Response(status=status, text=text[:MAX_REFUSAL] + "\n")
         response.force_close()
         return response
 

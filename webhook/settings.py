@@ -43,6 +43,16 @@ class Cidrs(tuple[IPv4Network | IPv6Network, ...]):
         return super().__new__(cls, (ip_network(e.strip()) for e in text.split(",") if e.strip()))
 
 
+class Names(tuple[str, ...]):
+    """Names from a text such as `kube-apiserver,spiffe://cluster.local/api`."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str = "") -> Self:
+        """Parse."""
+        return super().__new__(cls, (entry.strip() for entry in text.split(",") if entry.strip()))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Settings of the webhook process; durations are in seconds."""
@@ -65,6 +75,15 @@ class Settings:
     tls_cert: Path | None = setting(None, "PEM chain to serve; unset, the pair in the Secret")
     tls_key: Path | None = setting(None, "PEM key of the chain")
     tls_poll_s: float = setting(5, "how often the two files are looked at for a change")
+    client_ca: Path | None = setting(
+        None, "PEM bundle; callers of /mutate and /validate are asked for a certificate of it"
+    )
+    client_names: Names = setting(
+        Names(), "names of which a caller's certificate must have one: CN, DNS name or URI"
+    )
+    client_mode: str = setting(
+        "report", "report counts calls without such a certificate; require refuses them"
+    )
     namespace: str = setting("", "the webhook's own namespace")
     service: str = setting("secret-injector", "name of the Service the API server calls")
     tls_secret: str = setting(
@@ -269,6 +288,12 @@ def _contradictions(settings: Settings) -> list[Problem]:
         problems.append("--namespace is needed for a self-signed certificate; or give --tls-cert")
     if settings.tls_cert is None and settings.catalog is not None:
         problems.append("--catalog works without a cluster, so it needs --tls-cert and --tls-key")
+    if (settings.client_ca is None) != (not settings.client_names):
+        problems.append(
+            "--client-ca and --client-names go together: a cluster's CA signs for every kubelet too"
+        )
+    if settings.client_mode not in ("report", "require"):
+        problems.append("--client-mode must be report or require")
     if not settings.image:
         problems.append("--image is needed: the image of the containers that are added to pods")
     problems += not_above_zero(settings, ("_timeout_s", "_poll_s", "_check_s", "max_body_bytes"))

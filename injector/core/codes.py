@@ -145,6 +145,13 @@ LEFT_AS_TEXT = code(
     "what looks like a reference stays text",
     'say secret-injector.io/inject: "true" and serve the container to have it evaluated',
 )
+CALLER = code(
+    "SI-127",
+    DENIED,
+    "the caller may not ask for reviews",
+    "the API server presents a certificate by --admission-control-config-file; its name must be in "
+    "webhook.clientCA.allowedNames",
+)
 UNUSABLE = code(
     "SI-128",
     USAGE,

@@ -120,7 +120,8 @@ def parse(body: bytes) -> Request:
     budget.spend(work_of(body))
     review = _decoded(body, _DECODER)
     if review.api_version != API_VERSION or review.kind != "AdmissionReview":
-        what = f"expected {API_VERSION} AdmissionReview, got {review.api_version} {review.kind}"
+        got = f"{review.api_version[:MAX_UID]} {review.kind[:MAX_UID]}"
+        what = f"expected {API_VERSION} AdmissionReview, got {got}"
         raise Refused([Problem(code=errors.REVIEW, what=what)])
     return _identified(review.request)
 
