@@ -19,6 +19,7 @@ from injector.core.plan import Plan, Read
 from injector.core.record import Record
 from injector.core.secret import Failure, Secret
 from injector.deadline import Deadline
+from injector.leaving import Leaving
 from injector.providers import Access
 from injector.sites import Open
 from injector.visit import REAL, Chance, ReadFacts, StoreFacts, Visit
@@ -42,8 +43,11 @@ def fetch(
     secrets_dir: Path | None = None,
     open_session: Open = providers.open_session,
     chance: Chance = REAL,
+    leaving: Leaving | None = None,
 ) -> Fetched:
     """Return an answer for every read, at the deadline at the latest.
+
+    With `leaving`, logins that brought leases or may have stay open until the caller leaves.
 
     `sources_dir` is where the projected sources are mounted, `secrets_dir` where whole Secrets are;
     both are None on a laptop. Raises Refused for a store definition that is wrong; never for what a
@@ -55,6 +59,7 @@ def fetch(
         sources_dir=sources_dir,
         secrets_dir=secrets_dir,
         deadline=deadline,
+        leaving=leaving,
     )
     visits = []
     answers: dict[Read, Secret | Failure] = {}

@@ -1,9 +1,9 @@
 """One store's part of a fetch: ask, be patient with what passes, answer for all.
 
 A passing failure is tried again after a random wait (full jitter), or after as long as the store
-asked for; an expired login is renewed once; what is final is final at once. Sessions are closed but
-not logged out: revoking a login would revoke the leases it brought. Where the store is asked, if it
-is in several places, `sites` decides.
+asked for; an expired login is renewed once; what is final is final at once. Where the store is
+asked, if it is in several places, `sites` decides. Sessions are closed at the end; a login that
+must outlast it, its provider hands to `leaving`.
 """
 
 from __future__ import annotations

@@ -16,10 +16,13 @@ from collections.abc import Sequence
 from injector import account, faults, privacy, settings, termination
 from injector.core import errors, plan_codec, record
 from injector.core.errors import Problem, Refused
+from injector.core.plan import Plan
 from injector.core.render import render
+from injector.core.secret import Secret
 from injector.deadline import Deadline
 from injector.deliver import Volumes, deliver
 from injector.fetch import fetch
+from injector.leaving import Leaving
 from injector.logs import Log
 from injector.settings import FetchSettings
 
@@ -58,12 +61,23 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(chosen: FetchSettings, log: Log) -> None:
-    """Do the work in three phases, none of which begins before the one before is complete."""
+    """Do the work, and leave the stores in the end, whatever the end is."""
     p = plan_codec.decode(chosen.plan)
-    volumes = Volumes(volume=chosen.volume_dir, env=chosen.env_dir, launcher=chosen.launcher)
+    leaving, is_lost = Leaving(), True
+    try:
+        _hand_over(p, chosen, log, leaving)
+        is_lost = False
+    finally:
+        leaving.leave(is_lost=is_lost)
 
+
+def _hand_over(p: Plan, chosen: FetchSettings, log: Log, leaving: Leaving) -> None:
+    """Do it in three phases, none of which begins before the one before is complete."""
+    volumes = Volumes(volume=chosen.volume_dir, env=chosen.env_dir, launcher=chosen.launcher)
     deadline = Deadline.after(p.deadline_s)
-    fetched = fetch(p, chosen.sources_dir, deadline, secrets_dir=chosen.secrets_dir)
+    fetched = fetch(
+        p, chosen.sources_dir, deadline, secrets_dir=chosen.secrets_dir, leaving=leaving
+    )
     fetched_s = time.monotonic()
     account.tell(log, p.namespace, fetched.reads)
     rendered = render(p, fetched.answers, today=time.strftime("%Y-%m-%d", time.gmtime()))
@@ -84,6 +98,15 @@ def _run(chosen: FetchSettings, log: Log) -> None:
         deliver_ms=_ms(done_s - rendered_s),
         stores=[record.fields(store) for store in fetched.stores],
     )
+    for read, answer in fetched.answers.items():
+        if isinstance(answer, Secret) and answer.lease is not None:
+            log.warning(
+                "nothing renews a lease",
+                store=p.stores[read.store].name,
+                path=read.path,
+                lease_s=answer.lease.duration_s,
+                hint="in mode init its credentials end with it, unless the pod has ended before",
+            )
 
 
 def _ms(seconds: float) -> float:

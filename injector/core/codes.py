@@ -152,6 +152,12 @@ CALLER = code(
     "the API server presents a certificate by --admission-control-config-file; its name must be in "
     "webhook.clientCA.allowedNames",
 )
+LEASE = code(
+    "SI-140",
+    USAGE,
+    "credentials end with a lease that nothing renews",
+    "let the pod end before the lease does, or raise the ttl of the engine's role",
+)
 UNUSABLE = code(
     "SI-128",
     USAGE,

@@ -22,6 +22,7 @@ from injector.core.secret import Failure, Secret
 from injector.core.stores import Store
 from injector.core.stores.source import ImageFile, LocalFile, Source
 from injector.deadline import Deadline
+from injector.leaving import Leaving
 
 TYPE_CHECKING = False  # `typing` takes 2 ms to load, and a protocol is for type checkers alone
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Access(Record):
 
     `sources_dir` is where the projected sources are mounted, `secrets_dir` where Secrets are that
     are mounted whole (both None on a laptop); `deadline` is shared by everything the run does.
+    A login that must outlast its session until the outcome of the run is known goes to `leaving`;
+    without one, sessions end with `close`.
     """
 
     namespace: str
@@ -44,6 +47,7 @@ class Access(Record):
     sources_dir: Path | None
     secrets_dir: Path | None = None
     deadline: Deadline
+    leaving: Leaving | None = None
 
     def read_source(self, source: Source | LocalFile | ImageFile) -> bytes:
         """Return the bytes of a token, key or file; raises OSError when it is not there."""

@@ -1,8 +1,9 @@
 """A small Vault, written from HashiCorp's HTTP API documentation, for tests without a Go toolchain.
 
 Pages followed: "KV secrets engine version 1/2 (API)", "Kubernetes/JWT/AppRole auth method (API)",
-"/auth/token" (lookup-self), "/sys/wrapping/unwrap", "/sys/internal/ui/mounts", and "HTTP API:
-status codes". The suite runs against the real server in the e2e tests and holds this to account.
+"/auth/token" (lookup-self, revoke-self), "/sys/wrapping/unwrap", "/sys/internal/ui/mounts", and
+"HTTP API: status codes". The suite runs against the real server in the e2e tests and holds this to
+account.
 """
 
 import json
@@ -28,6 +29,8 @@ class FakeVault(ThreadingHTTPServer):
         self.before_writes = []
         """What happens just before a write is looked at: somebody else's, for example."""
         self.namespace = None
+        self.token_type = "service"
+        self.revoked, self.posts = [], []
         self.leases = 0
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -54,6 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
         path = urllib.parse.unquote(self.path)
         vault = self.server
+        vault.posts.append(path)
         if self._is_elsewhere():
             return self._error(404, "no handler for route")
         if path == "/v1/sys/wrapping/unwrap":
@@ -62,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
             if inner is None or body.get("token"):
                 return self._error(400, "wrapping token is not valid or does not exist")
             return self._json({"auth": {"client_token": inner}})
+        if path == "/v1/auth/token/revoke-self":
+            return self._revoke(self.headers.get("x-vault-token"))
         if path.startswith("/v1/kv/data/"):
             return self._write(path.removeprefix("/v1/kv/data/"), body)
         mount = path.removeprefix("/v1/auth/").removesuffix("/login")
@@ -72,9 +78,24 @@ class _Handler(BaseHTTPRequestHandler):
                 "service account name not authorized" if known else f'invalid role name "{who[1]}"'
             )
             return self._error(403 if known else 400, text)
-        token = f"hvs.{len(vault.tokens)}"
+        token = f"hvs.{len(vault.tokens) + len(vault.revoked)}"
         vault.tokens[token] = vault.logins[who]
-        return self._json({"auth": {"client_token": token, "lease_duration": 3600}})
+        about = {"client_token": token, "lease_duration": 3600, "token_type": vault.token_type}
+        return self._json({"auth": about})
+
+    def _revoke(self, token):
+        vault = self.server
+        if token not in vault.tokens:
+            return self._error(
+                403, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"
+            )
+        if vault.token_type == "batch":
+            return self._error(400, "batch tokens cannot be revoked")
+        del vault.tokens[token]
+        vault.revoked.append(token)
+        self.send_response(204)
+        self.end_headers()
+        return None
 
     def do_DELETE(self):
         name = urllib.parse.unquote(self.path).removeprefix("/v1/kv/metadata/")

@@ -24,7 +24,7 @@ def sent(rig):
 
 
 def test_a_mount_is_asked_about_once(rig):
-    """One login, one question per mount, one request per secret."""
+    """One login and logout, one question per mount, one request per secret."""
     rig.put("a", {"x": "1"})
     rig.put("b", {"x": "2"})
 
@@ -35,6 +35,7 @@ def test_a_mount_is_asked_about_once(rig):
         "GET /v1/kv/data/b",
         "GET /v1/sys/internal/ui/mounts/kv/a",
         "POST /v1/auth/kubernetes/login",
+        "POST /v1/auth/token/revoke-self",
     ]
     assert rig.proxy.connections == 1
 
@@ -47,7 +48,7 @@ def test_few_connections_carry_many_reads(rig):
 
     rig.read(*names)
 
-    assert len(sent(rig)) == 22
+    assert len(sent(rig)) == 23
     assert 1 <= rig.proxy.connections <= 4
 
 
@@ -68,10 +69,11 @@ def test_every_request_carries_what_vault_wants_and_no_more(rig):
 
     rig.read("a")
 
-    login, *reads = rig.proxy.seen
+    login, *reads, logout = rig.proxy.seen
     assert json.loads(login.body) == {"role": "shop", "jwt": CREDENTIAL}
     assert "x-vault-token" not in login.headers
-    for request in reads:
+    assert (logout.headers.pop("content-length"), logout.body) == ("0", b"")
+    for request in (*reads, logout):
         assert request.headers == {
             "host": f"127.0.0.1:{rig.proxy.port}",
             "accept-encoding": "identity",

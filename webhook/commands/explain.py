@@ -17,7 +17,7 @@ from webhook.commands.documents import Document
 from webhook.commands.graph import graph
 from webhook.commands.offline import World
 from webhook.commands.places import Places
-from webhook.core import decide, inheritance, policy, provenance, sizing
+from webhook.core import decide, inheritance, leases, policy, provenance, sizing
 from webhook.core import pod as pods
 from webhook.core.annotations import Wish
 from webhook.core.manifests import PodTemplate
@@ -127,6 +127,7 @@ def _pod(world: World, template: PodTemplate, name: str | None) -> dict[str, Any
         service_account=pods.service_account(first),
     )
     rows = provenance.accounts(made.plan, made.resolution) if made is not None else ()
+    leased = leases.of_pod(world.catalog, made.plan, own=False) if made is not None else ()
     if name not in (None, template.name, wish.service):
         rows = tuple(row for row in rows if row.target == name)
         if not rows:
@@ -137,7 +138,7 @@ def _pod(world: World, template: PodTemplate, name: str | None) -> dict[str, Any
         "policies": [p.name for p in policy.matching(world.catalog, subject)],
         "accounts": [asdict(row) | {"policies": _touching(row, warnings)} for row in rows],
         "resources": _reserved(first, wish) if made is not None else {},
-        "warnings": list(warnings),
+        "warnings": [*warnings, *(problem.line() for problem in leased)],
         "problems": [problem.render() for problem in problems],
         "codes": sorted({problem.code.id for problem in problems}),
     }
@@ -185,7 +186,12 @@ def _services(world: World, name: str | None) -> list[dict[str, Any]]:
                     "policies": [],
                     "accounts": [asdict(row) | {"policies": []} for row in rows],
                     "resources": {},
-                    "warnings": [],
+                    "warnings": [
+                        problem.line()
+                        for problem in leases.of_object(
+                            world.catalog, f"ServiceSecrets {namespace}/{service}"
+                        )
+                    ],
                     "problems": [problem.render() for problem in found.problems],
                     "codes": sorted({problem.code.id for problem in found.problems}),
                 }

@@ -14,7 +14,7 @@ from injector.core.errors import Problem
 from webhook.commands import offline, places
 from webhook.commands.documents import Document
 from webhook.commands.offline import World
-from webhook.core import decide, manifests, policy_advice, resources, validate
+from webhook.core import decide, leases, manifests, policy_advice, resources, validate
 from webhook.core.manifests import PodTemplate
 from webhook.core.review import Kind, Request
 
@@ -71,6 +71,8 @@ def findings(world: World) -> Iterator[Finding]:
                 # What another object has wrong is found where that one stands.
                 if problem.origin in ("", own):
                     yield _finding(document, problem)
+            for problem in leases.of_object(world.catalog, own):
+                yield _finding(document, problem, level="warning")
         yield from _misplaced(document, kind)
         yield from _advice(document, kind)
     for document, template in world.pods:
@@ -89,6 +91,10 @@ def _pod(world: World, document: Document, template: PodTemplate) -> Iterator[Fi
         yield _finding(document, Problem(code=errors.LIMIT, what=what))
     for text in outcome.warnings:
         yield _warning(document, text)
+    made = decide.make(first.namespace, first.pod, world.catalog, offline.INJECTION)[0]
+    if made is not None:
+        for problem in leases.of_pod(world.catalog, made.plan, own=True):
+            yield _finding(document, problem, level="warning")
 
 
 def _misplaced(document: Document, kind: str) -> Iterator[Finding]:

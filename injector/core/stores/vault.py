@@ -21,6 +21,9 @@ _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 SYSTEM = ("auth", "sys", "identity")
 """What a server answers about itself, its logins and their owners; no engine is mounted there."""
 _SYSTEM_PATH = re.compile(r"(?:auth|sys|identity)(?:/(?!\.\.?(?:/|\Z))[-A-Za-z0-9_.]+)+")
+LEASED = re.compile(r"(?=.{1,256}\Z)[-A-Za-z0-9_.*]+(?:/[-A-Za-z0-9_.*]+)+")
+LEASED_FORM = "a pattern of paths, such as ssh-ca/sign/* (** crosses slashes)"
+MAX_LEASED = 32
 
 
 class TokenLogin(Record):
@@ -54,6 +57,8 @@ class Vault(Spec):
     namespace: str | None
     login: TokenLogin | AppRoleLogin | StaticToken
     system_paths: tuple[str, ...] = ()
+    leased: tuple[str, ...] = ()
+    """Patterns of paths that give leases, beside those that Vault's own engines have."""
 
     def sources(self, store: str, audience: str | None) -> tuple[Source, ...]:
         """Return the token or the credential that the login method needs."""
@@ -110,6 +115,7 @@ def parse(fields: Fields, *, in_cluster: bool) -> Vault:
             form="a path under auth/, sys/ or identity/, such as identity/oidc/token/app",
             most=32,
         ),
+        leased=fields.texts("leased", pattern=LEASED, form=LEASED_FORM, most=MAX_LEASED),
     )
     fields.finish()
     return parsed

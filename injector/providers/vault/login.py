@@ -38,17 +38,23 @@ def identity(spec: Vault) -> str:
             return ("a wrapped token" if is_wrapped else "a given token") + within
 
 
-def log_in(adapter: JSONAdapter, spec: Vault, *, store: str, access: Access) -> None:
-    """Give the adapter its token; raises LoginFailed, Unanswered."""
+def log_in(adapter: JSONAdapter, spec: Vault, *, store: str, access: Access) -> bool:
+    """Give the adapter its token, and say whether we must revoke it.
+
+    Raises LoginFailed, Unanswered. A token that was given to us is not ours to revoke, and a batch
+    token cannot be revoked.
+    """
     if isinstance(spec.login, StaticToken):
         adapter.token = _credential(spec.login.token, access)
         if not spec.login.is_wrapped:
-            return
+            return False
     answer = _answer(adapter, spec, store=store, access=access)
     token = below(answer, "auth", "client_token") or below(answer, "data", "token")
     if not isinstance(token, str) or not _CREDENTIAL.fullmatch(token):
         raise Unanswered(Failure(code=errors.CONTENT, what="the login's answer holds no token"))
     adapter.token = token
+    is_ours = not isinstance(spec.login, StaticToken)
+    return is_ours and below(answer, "auth", "token_type") != "batch"
 
 
 def _answer(adapter: JSONAdapter, spec: Vault, *, store: str, access: Access) -> object:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ from injector.core.stores import Store
 from injector.core.stores.vault import Vault
 from injector.deadline import Deadline
 from injector.http_session import MAX_CONNECTIONS, Answer, HttpSession
+from injector.leaving import PATIENCE_S, Leaving
 from injector.providers import Access
 from injector.providers.vault import answers, login
 from injector.providers.vault.answers import below
@@ -64,7 +66,7 @@ def open_session(store: Store, access: Access) -> VaultSession:
         allow_redirects=False,
     )
     try:
-        login.log_in(adapter, spec, store=store.name, access=access)
+        is_ours = login.log_in(adapter, spec, store=store.name, access=access)
     except LoginFailed as failed:
         wire.close()
         raise LoginFailed(replace(failed.failure, identity=who)) from None
@@ -72,16 +74,29 @@ def open_session(store: Store, access: Access) -> VaultSession:
         wire.close()
         raise LoginFailed(replace(failed.failure, identity=who)) from None
     wire.judge = answers.judge
-    return VaultSession(adapter, wire, who, spec)
+    session = VaultSession(adapter, wire, who, spec, leaving=access.leaving, is_ours=is_ours)
+    if access.leaving is not None:
+        access.leaving.add(session.leave)
+    return session
 
 
 class VaultSession:
     """See `providers.Session`."""
 
-    def __init__(self, adapter: JSONAdapter, wire: HttpSession, who: str, spec: Vault) -> None:
-        """Take over an adapter that has its token."""
+    def __init__(
+        self,
+        adapter: JSONAdapter,
+        wire: HttpSession,
+        who: str,
+        spec: Vault,
+        *,
+        leaving: Leaving | None,
+        is_ours: bool,
+    ) -> None:
+        """Take over an adapter that has its token; `is_ours` says that we must revoke it."""
         self._adapter, self._http, self.identity = adapter, wire, who
-        self._spec = spec
+        self._leaving, self._is_ours = leaving, is_ours
+        self._has_lease, self._spec = False, spec
         self._mounts: list[Mount] = []
         self._lock = threading.Lock()
 
@@ -109,7 +124,20 @@ class VaultSession:
         return self._without_dead_token(found)
 
     def close(self) -> None:
-        """Close the connections. The token stays: revoking it would revoke its leases."""
+        """Leave, if nobody else decides when."""
+        if self._leaving is None:
+            self.leave(False)  # noqa: FBT003 (see `leaving.Leave`)
+
+    def leave(self, is_lost: bool) -> None:  # noqa: FBT001 (see `leaving.Leave`)
+        """Revoke the token, which revokes its leases, and close the connections.
+
+        The token stays while its leases are in use: it brought some, and the values were handed
+        over. Best effort: what Vault says to it, or whether it says anything, changes nothing.
+        """
+        if self._is_ours and (is_lost or not self._has_lease):
+            self._http.deadline = Deadline.after(PATIENCE_S)
+            with suppress(Unanswered):
+                self._adapter.post("/v1/auth/token/revoke-self")
         self._http.close()
 
     def _one(self, read: Read) -> Secret | Failure:
@@ -130,7 +158,9 @@ class VaultSession:
         data = _mapping(below(answer, "data"))
         if data is None:
             raise Unanswered(Failure(code=errors.CONTENT, what="the answer holds no data"))
-        return Secret(data, lease=_lease(answer))
+        lease = _lease(answer)
+        self._has_lease = self._has_lease or lease is not None
+        return Secret(data, lease=lease)
 
     def _read_versioned(self, mount: Mount, name: str, version: str | None) -> Secret:
         try:
@@ -211,6 +241,7 @@ class VaultSession:
             self._adapter.get("/v1/auth/token/lookup-self")
         except Unanswered as unanswered:
             if unanswered.failure.code in (errors.FORBIDDEN, errors.EXPIRED):
+                self._is_ours = False  # nothing is left to revoke
                 dead = Failure(
                     code=errors.EXPIRED,
                     what="the token has expired or was revoked",
