@@ -9,7 +9,7 @@ from injector.core import stores
 from injector.core.fields import Fields
 from tests.chart import specs
 from tests.chart.manifests import definitions, schema
-from webhook.core import resources
+from webhook.core import policy_model, resources
 
 KINDS = {
     "ClusterInjectionPolicy": ("clusterinjectionpolicies", "cipol", "Cluster"),
@@ -158,3 +158,16 @@ def test_every_provider_of_the_code_can_be_installed():
     members = schema("ClusterSecretStore")["properties"]["spec"]["properties"].keys() - common
 
     assert members == stores.PROVIDERS.keys() - {"dotenv", "env"}
+
+
+def test_schema_and_code_know_the_same_variables_of_a_path():
+    """A pattern that the code understands is not refused by the API server, nor the reverse."""
+    rules = schema("ClusterInjectionPolicy")["properties"]["spec"]["properties"]["rules"]
+    paths = rules["properties"]["paths"]["items"]["properties"]["allow"]["items"]
+    [rule] = [
+        each["rule"]
+        for each in paths["x-kubernetes-validations"]
+        if "unknown variable" in each["messageExpression"]
+    ]
+
+    assert set(re.search(r"\((\w+(?:\|\w+)*)\)", rule)[1].split("|")) == set(policy_model.VARIABLES)
