@@ -36,6 +36,12 @@ CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
             "starts pods without their secrets",
         ),
         ({"metrics": {"port": 8443}}, "must differ"),
+        ({"webhook": {"clientCA": {"bundle": CA}}}, "name who may call in allowedNames"),
+        ({"webhook": {"clientCA": {"allowedNames": ["a"]}}}, "give the CA in bundle or configMap"),
+        (
+            {"webhook": {"clientCA": {"bundle": CA, "configMap": "x", "allowedNames": ["a"]}}},
+            "give bundle or configMap, not both",
+        ),
         ({"replicas": 3}, "additional properties 'replicas' not allowed"),
     ],
 )

@@ -23,6 +23,8 @@ EVERYTHING = {
         "namespaceSelector": {"matchLabels": {"tier": "apps"}},
         "matchConditions": [{"name": "not-batch", "expression": "true"}],
         "annotations": {"note": "x"},
+        "apiServerCIDRs": ["10.0.0.0/28"],
+        "clientCA": {"bundle": CA, "allowedNames": ["kube-apiserver"], "mode": "require"},
     },
     "guard": {"exactImage": True, "images": ["mirror.example.org/*", "other:1"]},
     "networkPolicy": {
@@ -269,3 +271,76 @@ def test_test_pod_needs_a_namespace_that_is_served(render):
     """In a release of the test's own namespace there is no test pod that could only fail."""
     assert ("Pod", "injector-secret-injector-test") in render()
     assert ("Pod", "injector-secret-injector-test") not in render(namespace="default")
+
+
+def test_addresses_of_api_servers_render_a_network_policy(render):
+    """Who is named in `webhook.apiServerCIDRs` reaches the port, and nobody else; `false` wins."""
+    addresses = {"apiServerCIDRs": ["10.0.0.1", "10.1.0.0/24", "fd00::1"]}
+    key = ("NetworkPolicy", "injector-secret-injector")
+    objects = render({"webhook": addresses})
+
+    assert objects[key]["spec"]["ingress"] == [
+        {
+            "ports": [{"port": "webhook"}],
+            "from": [
+                {"ipBlock": {"cidr": cidr}}
+                for cidr in ("10.0.0.1/32", "10.1.0.0/24", "fd00::1/128")
+            ],
+        },
+        {"ports": [{"port": "metrics"}]},
+    ]
+    assert env(objects)["SECRET_INJECTOR_API_SERVER_CIDRS"] == "10.0.0.1,10.1.0.0/24,fd00::1"
+    assert key not in render()
+    assert key not in render({"webhook": addresses, "networkPolicy": {"enabled": False}})
+    assert key not in render({"webhook": addresses | {"hostNetwork": True}})
+
+
+@pytest.mark.parametrize(
+    ("given", "config_map", "path"),
+    [
+        ({"bundle": CA}, "injector-secret-injector-client-ca", "ca.crt"),
+        ({"configMap": "kube-root-ca.crt"}, "kube-root-ca.crt", "ca.crt"),
+        ({"configMap": "cas", "key": "admission.pem"}, "cas", "admission.pem"),
+    ],
+)
+def test_a_client_ca_is_mounted_and_named(render, given, config_map, path):
+    """The webhook reads the bundle from a ConfigMap, which is ours only when the text is given."""
+    client_ca = given | {"allowedNames": ["kube-apiserver", "spiffe://x/y"], "mode": "require"}
+    objects = render({"webhook": {"clientCA": client_ca}})
+    spec = objects["Deployment", "injector-secret-injector"]["spec"]["template"]["spec"]
+
+    assert {"name": "client-ca", "configMap": {"name": config_map}} in spec["volumes"]
+    assert {
+        "name": "client-ca",
+        "mountPath": "/etc/secret-injector/client-ca",
+        "readOnly": True,
+    } in container(objects)["volumeMounts"]
+    found = {name[16:]: value for name, value in env(objects).items() if "_CLIENT_" in name}
+    assert found == {
+        "CLIENT_CA": f"/etc/secret-injector/client-ca/{path}",
+        "CLIENT_NAMES": "kube-apiserver,spiffe://x/y",
+        "CLIENT_MODE": "require",
+    }
+    made = objects.get(("ConfigMap", "injector-secret-injector-client-ca"))
+    assert (made or {}).get("data") == ({"ca.crt": CA} if "bundle" in given else None)
+
+
+@pytest.mark.parametrize(
+    ("webhook", "is_told"),
+    [
+        ({}, True),
+        ({"apiServerCIDRs": ["10.0.0.0/28"]}, False),
+        ({"apiServerCIDRs": ["10.0.0.0/28"], "hostNetwork": True}, True),
+        ({"clientCA": {"bundle": CA, "allowedNames": ["a"], "mode": "require"}}, False),
+        ({"clientCA": {"bundle": CA, "allowedNames": ["a"], "mode": "report"}}, True),
+    ],
+)
+def test_the_notes_say_when_nothing_protects_the_port(helm, webhook, is_told):
+    """Neither a network policy nor a required certificate: whoever reaches the port gets plans."""
+    said = helm(
+        *("install", "injector", CHART, "--namespace", NAMESPACE, "--dry-run=client"),
+        *("--values", "-"),
+        stdin=json.dumps({"webhook": webhook}),
+    )
+
+    assert ("ANYBODY WHO REACHES THE WEBHOOK'S PORT" in said) is is_told

@@ -51,3 +51,27 @@ annotations:
   {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- end }}
+
+{{/* "true" when callers are asked for a certificate. */}}
+{{- define "secret-injector.hasClientCA" -}}
+{{- if or .Values.webhook.clientCA.bundle .Values.webhook.clientCA.configMap }}true{{ end -}}
+{{- end }}
+
+{{/* The ConfigMap with the CA of those certificates. */}}
+{{- define "secret-injector.clientCAConfigMap" -}}
+{{- default (printf "%s-client-ca" (include "secret-injector.fullname" .)) .Values.webhook.clientCA.configMap -}}
+{{- end }}
+
+{{/* "true" when there is a network policy: asked for, or by default where it closes the port. */}}
+{{- define "secret-injector.hasNetworkPolicy" -}}
+{{- if kindIs "invalid" .Values.networkPolicy.enabled -}}
+{{- if and .Values.webhook.apiServerCIDRs (not .Values.webhook.hostNetwork) }}true{{ end -}}
+{{- else if .Values.networkPolicy.enabled }}true{{ end -}}
+{{- end }}
+
+{{/* "true" when strangers cannot reach the webhook's port, or get no answer there. */}}
+{{- define "secret-injector.isClosed" -}}
+{{- $byNetwork := and (include "secret-injector.hasNetworkPolicy" .) .Values.webhook.apiServerCIDRs (not .Values.webhook.hostNetwork) -}}
+{{- $byCertificate := and (include "secret-injector.hasClientCA" .) (eq .Values.webhook.clientCA.mode "require") -}}
+{{- if or $byNetwork $byCertificate }}true{{ end -}}
+{{- end }}

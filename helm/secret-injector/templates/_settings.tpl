@@ -11,6 +11,14 @@ SERVICE: {{ $name }}
 LEASE: {{ $name }}
 MUTATING_CONFIGURATION: {{ $name }}
 VALIDATING_CONFIGURATION: {{ $name }}
+{{- with .Values.webhook.apiServerCIDRs }}
+API_SERVER_CIDRS: {{ join "," . | quote }}
+{{- end }}
+{{- if include "secret-injector.hasClientCA" . }}
+CLIENT_CA: /etc/secret-injector/client-ca/{{ .Values.webhook.clientCA.key }}
+CLIENT_NAMES: {{ join "," .Values.webhook.clientCA.allowedNames | quote }}
+CLIENT_MODE: {{ .Values.webhook.clientCA.mode }}
+{{- end }}
 {{- if eq .Values.certs.mode "self-signed" }}
 TLS_SECRET: {{ include "secret-injector.certificateSecret" . }}
 {{- else }}
