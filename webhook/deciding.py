@@ -23,9 +23,9 @@ from injector.core import budget
 from injector.core.budget import OverBudget
 from webhook.core.turns import Full, Turns
 
-QUICK_STEPS = 4_000
+QUICK_STEPS = 2_000
 """Steps on the serving thread: a few milliseconds."""
-DECISION_STEPS = 250_000
+DECISION_STEPS = 100_000
 """Steps of one decision, whatever it is about; see ADR 13 for what they cost."""
 MOST_WAITING = 64
 """Reviews of one namespace that may wait at once."""

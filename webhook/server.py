@@ -200,10 +200,7 @@ class Admission:
             outcome = QUEUE_FULL if isinstance(busy, TooMany) else LATE
         except OverBudget as over:
             self._metrics.over_budget("review")
-            codes = {"codes": [errors.WORK.id]}
-            outcome = Outcome(
-                kind="deny", reason="over_budget", problems=over.problems, facts=codes
-            )
+            outcome = DELETED if head.operation == "DELETE" else _over(over)
         except Refused:
             raise
         except Exception as fault:  # noqa: BLE001  # the client gets a code, the log the place
@@ -268,6 +265,13 @@ FAULT = Outcome(
 )
 
 
+DELETED = Outcome(
+    kind="allow",
+    reason="over_budget",
+    warnings=("secret-injector: to work out who refers to this object exceeds the budget",),
+    facts={"codes": [errors.WORK.id]},
+)
+"""What cannot be worked out about a deletion does not prevent it: it may be the way out."""
 QUEUE_FULL = Outcome(
     kind="deny",
     reason="queue_full",
@@ -293,6 +297,15 @@ class _Rejection(Exception):
         super().__init__(what)
         self.status = status
         self.problem = Problem(code=code, what=what)
+
+
+def _over(over: OverBudget) -> Outcome:
+    return Outcome(
+        kind="deny",
+        reason="over_budget",
+        problems=over.problems,
+        facts={"codes": [errors.WORK.id]},
+    )
 
 
 def _hint(first: bytes) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from injector.core import errors
+from injector.core import budget, errors
 from injector.core.errors import Code, Problem
 
 ANYTHING = re.compile(r"(?s).+")
@@ -134,6 +134,7 @@ class Fields:
         if not isinstance(found, Sequence) or isinstance(found, str) or len(found) > most:
             self.problem(name, f"must be a list of at most {most} entries")
             return ()
+        budget.spend(1 + len(found))
         for index, entry in enumerate(found):
             if not isinstance(entry, str) or not pattern.fullmatch(entry):
                 self.problem(f"{name}[{index}]", f"must be {form}")
@@ -159,6 +160,7 @@ class Fields:
         if not isinstance(found, Sequence) or isinstance(found, str) or len(found) > most:
             self.problem(name, f"must be a list of at most {most} entries")
             return []
+        budget.spend(1 + len(found))
         return [
             Fields(
                 entry,

@@ -37,6 +37,11 @@ class GrammarError(ValueError):
         super().__init__("; ".join(f"column {slip.column}: {slip.what}" for slip in slips))
 
 
+EXPRESSION_STEPS = 6
+SLIP_STEPS = 16
+"""A mistake is dearer: the nearest known word is looked for."""
+
+
 def parse(text: str) -> Value:
     """Return the value that the text writes; `parse(format_value(v)) == v` for every value.
 
@@ -56,6 +61,7 @@ def parse(text: str) -> Value:
             parts.append(piece)
             continue
         expressions += 1
+        budget.spend(EXPRESSION_STEPS)
         if expressions > MAX_EXPRESSIONS:
             what = f"the value has more than {MAX_EXPRESSIONS} references"
             slips.append(Slip(column=1, what=what))
@@ -63,6 +69,7 @@ def parse(text: str) -> Value:
         try:
             parts.append(Reader(text, *piece).expression())
         except SlipError as slip:
+            budget.spend(SLIP_STEPS)
             slips.append(slip.slip)
             if len(slips) == MAX_SLIPS:
                 break

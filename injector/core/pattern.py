@@ -36,7 +36,7 @@ def check(text: str) -> Node:
     """
     if len(text) > MAX_TEXT:
         raise PatternError(f"the pattern is longer than {MAX_TEXT} characters", MAX_TEXT)
-    budget.spend(1 + len(text) // 4)
+    budget.spend(1 + len(text))
     tree = read(text)
     states, steps = _size(tree)
     if states >= MAX_STATES or steps > _MAX_STEPS:

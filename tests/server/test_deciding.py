@@ -212,11 +212,14 @@ class Served:
         await self.server.drain(1)
         self.admission.deciding.close()
 
-    async def ask(self, pod=None):
+    async def ask(self, pod=None, operation="CREATE"):
         """Post a review of the pod; return the response in it."""
+        body = review.body(pod).replace(
+            b'"operation":"CREATE"', f'"operation":"{operation}"'.encode()
+        )
         async with self.session.post(
             f"http://127.0.0.1:{self.port}/mutate?timeout=5s",
-            data=io.BytesIO(review.body(pod)),
+            data=io.BytesIO(body),
             headers={"Content-Type": "application/json"},
         ) as response:
             return json.loads(await response.read())["response"]
@@ -242,6 +245,22 @@ async def test_over_budget_is_a_coded_denial_and_counted():
     }
     assert 'secret_injector_webhook_budget_exceeded_total{what="review"} 1.0' in metrics
     assert 'outcome="deny",reason="over_budget"} 1.0' in metrics
+
+
+async def test_what_cannot_be_worked_out_about_a_deletion_does_not_prevent_it():
+    """An object is deleted, with a warning, where to find who refers to it takes too long."""
+
+    def endless(_request, _catalog):
+        while True:
+            budget.spend()
+
+    async with Served(endless) as served:
+        response = await served.ask(operation="DELETE")
+
+    assert response["allowed"] is True
+    assert response["warnings"] == [
+        "secret-injector: to work out who refers to this object exceeds the budget"
+    ]
 
 
 async def test_a_body_of_many_values_is_refused_before_it_is_decoded():

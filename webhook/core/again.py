@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from injector.core import plan_codec
+from injector.core import budget, plan_codec
 from injector.core.errors import Refused
 from injector.core.plan import Plan
 from webhook.core import our_container, patch
@@ -91,6 +91,7 @@ def _are_named(entries: object) -> bool:
 
 def _covers_entry(there: Sequence[Any], wanted: Mapping[str, Any]) -> bool:
     # Of two entries with one name the last counts: there must be one.
+    budget.spend(1 + len(there) // 8)
     found = [e for e in there if isinstance(e, Mapping) and _is_same_entry(e, wanted)]
     return (
         len(found) == 1

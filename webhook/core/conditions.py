@@ -17,7 +17,7 @@ from webhook.core.validate import mistakes
 
 MAX_MESSAGE = 1024
 MAX_NAMED = 50
-JUDGING_STEPS = 250_000
+JUDGING_STEPS = 100_000
 """As many steps as a decision may take: to judge a service is to resolve it."""
 
 

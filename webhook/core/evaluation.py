@@ -13,8 +13,9 @@ the chain of those who wrote what is being evaluated goes along with every step,
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
-from injector.core import errors, stores
+from injector.core import budget, errors, stores
 from injector.core.errors import Problem, Refused
 from injector.core.plan import Part, Pick, PlanStore, PlanValue, Read, Use
 from injector.core.reference import (
@@ -37,8 +38,12 @@ from webhook.core.store_text import document_for, is_of_namespace
 
 MAX_CHAIN = 64
 MAX_STEPS = 16_384
+PART_STEPS = 4
+"""Steps of the decision's budget for one reference: it is looked up, and policies look at it."""
 MAX_PROBLEMS = 64
 MAX_HINTS = 8
+MAX_KNOWN = 512
+"""Names among which the one that was meant is looked for."""
 
 _Meant = tuple[KeyDef, Scope, Chain]
 _KeyRef = SiblingKey | ServiceKey | EnvironmentKey
@@ -129,7 +134,9 @@ class Evaluation:
         if len(self.problems) >= MAX_PROBLEMS:
             return
         if word and not hint and len(self.problems) < MAX_HINTS:
-            hint = errors.did_you_mean(word, known)
+            near = list(islice(known, MAX_KNOWN))
+            budget.spend(4 * len(near))
+            hint = errors.did_you_mean(word, near)
         self.problems.append(problem_of(by, code, what, hint))
 
     def _add(self, value: PlanValue, scope: Scope, chain: Chain) -> int:
@@ -158,6 +165,7 @@ class Evaluation:
             if self._steps == MAX_STEPS + 1:
                 self.problem(errors.LIMIT, by, f"the pod needs more than {MAX_STEPS} references")
             return None
+        budget.spend(PART_STEPS)
         filters = expression.filters
         match expression.reference:
             case StoreRead() as read:
@@ -302,7 +310,7 @@ class Evaluation:
     def _read(self, ref: StoreRead, by: KeyDef | FileDef, scope: Scope, chain: Chain) -> int | None:
         entry = self.catalog.stores.get(ref.store)
         if entry is None or not entry.serves(self.namespace):
-            known = [s.name for s in self.catalog.stores.values() if s.serves(self.namespace)]
+            known = (s.name for s in self.catalog.stores.values() if s.serves(self.namespace))
             what = f'no store "{ref.store}" serves namespace {self.namespace}'
             self.problem(errors.STORE_UNKNOWN, by, what, word=ref.store, known=known)
             return None

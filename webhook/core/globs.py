@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from operator import eq
 
+from injector.core import budget
+
 
 def name_matches(name: str, pattern: str) -> bool:
     """Say whether the name matches: `*` is any run of characters, also none."""
@@ -17,6 +19,7 @@ def name_matches(name: str, pattern: str) -> bool:
 
 def any_matches(name: str, patterns: Sequence[str]) -> bool:
     """Say whether one of the patterns matches the name."""
+    budget.spend(1 + len(patterns) // 4)
     return any(name_matches(name, pattern) for pattern in patterns)
 
 
@@ -54,6 +57,7 @@ def _matches(
             at += 1
             in_pattern += 1
         elif after_star >= 0:
+            budget.spend(1 + (at - restart) // 16)
             restart += 1
             at, in_pattern = restart, after_star
         else:

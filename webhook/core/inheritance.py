@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from injector.core import errors
+from injector.core import budget, errors
 from injector.core.errors import Problem
 from webhook.core import steering
 from webhook.core.catalog import Catalog, Key
@@ -160,6 +160,7 @@ def _effective(catalog: Catalog, here: Key, path: tuple[Key, ...]) -> Effective 
         depth = below + 1
         if depth > MAX_DEPTH:
             problems += (_limit(importer, f"its imports are more than {MAX_DEPTH} deep"),)
+    budget.spend(1 + len(service.definitions.env) + len(keys))
     for key in service.definitions.env:
         keys[key.name] = stronger(Found(key=key, definer=service), keys.get(key.name))
     result = Effective(
@@ -191,6 +192,7 @@ def _imported(
             taken, found, below = _from_here(catalog, ref, there, importer, path)
         problems += found
         depth = max(depth, below)
+        budget.spend(1 + len(taken))
         for name, key in taken.items():
             keys[name] = stronger(key, keys.get(name))
     return keys, tuple(dict.fromkeys(problems)), depth
@@ -209,6 +211,7 @@ def _from_here(
     if ref.keys is None or not is_usable(source.service.problems):
         return source.keys, list(source.problems), source.depth
     wanted = ref.keys
+    budget.spend(len(source.keys))
     taken = {name: found for name, found in source.keys.items() if any_matches(name, wanted)}
     problems = [problem for problem in source.problems if problem.code in _STRUCTURE]
     broken = source.service.definitions.broken
@@ -244,6 +247,7 @@ def _from_elsewhere(
     problems: list[Problem] = []
     depth = 0
     for name in ref.keys or ():
+        budget.spend()
         found = None
         if exporter is not None and grants(exporter, key=name, **to):
             found, mistakes, below = _taken(catalog, exporter, name, path)
@@ -313,6 +317,7 @@ def _own(catalog: Catalog, service: Service) -> Mapping[str, KeyDef]:
     remembered = catalog.memo.get(here)
     if isinstance(remembered, dict):
         return remembered
+    budget.spend(1 + len(service.definitions.env) // 4)
     found = {key.name: key for key in service.definitions.env}
     catalog.memo[here] = found
     return found
@@ -337,6 +342,7 @@ def _reaches_too_many(catalog: Catalog, start: Service) -> bool:
     waiting = [start]
     while waiting:
         for there, is_walked in _granted_imports(catalog, waiting.pop()):
+            budget.spend()
             seen.add(there)
             if len(seen) > MAX_OBJECTS:
                 return True

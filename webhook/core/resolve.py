@@ -8,15 +8,16 @@ first: the container's own `env`, then the pod's annotations, the service's own 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
-from injector.core import errors
+from injector.core import budget, errors
 from injector.core.errors import Problem
 from injector.core.plan import EnvItem, FileItem
 from injector.core.reference import Expression, SiblingKey
 from webhook.core import inheritance, steering
 from webhook.core.catalog import Catalog
 from webhook.core.definitions import MAX_KEYS, FileDef, KeyDef, clashes
-from webhook.core.evaluation import MAX_PROBLEMS, Evaluation
+from webhook.core.evaluation import MAX_KNOWN, MAX_PROBLEMS, Evaluation
 from webhook.core.inheritance import Found, Importer
 from webhook.core.resolution import Asked, ContainerAsk, Resolution, Trace
 from webhook.core.scopes import OWN, Scope
@@ -92,6 +93,7 @@ class _Work:
         inherited = self._inherited if ask.is_target else {}
         items = []
         for name in sorted({*set_by_pod, *inherited}):
+            budget.spend()
             found = inherited.get(name)
             if name in ask.literals:
                 if found is not None:
@@ -164,9 +166,12 @@ class _Work:
             return imports, ()
         service = inheritance.effective(self.catalog, asked.namespace, asked.service)
         if service is None:
-            names = [
+            budget.spend(len(self.catalog.services) // 16)
+            here = (
                 name for namespace, name in self.catalog.services if namespace == asked.namespace
-            ]
+            )
+            names = list(islice(here, MAX_KNOWN))
+            budget.spend(4 * len(names))
             what = f'there is no ServiceSecrets "{asked.service}" in namespace {asked.namespace}'
             self._problem(
                 Problem(

@@ -91,7 +91,7 @@ class Environment:
         return f"EnvironmentSecrets {self.name}"
 
 
-OBJECT_STEPS = 50_000
+OBJECT_STEPS = 16_384
 """Steps that reading one object may take, whatever stands in it; ADR 13 has what they cost."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from injector.core import budget
 from injector.core.reference import (
     EnvironmentKey,
     Expression,
@@ -45,6 +46,7 @@ def usages(catalog: Catalog, *, within: str | None = None) -> Iterator[Usage]:
     environments that select it.
     """
     for (namespace, _), service in sorted(catalog.services.items()):
+        budget.spend()
         if within in (None, namespace):
             yield from of(catalog, service.definitions, namespace=namespace, by=service.origin)
     selecting = None if within is None else catalog.environments_of(within)
@@ -65,6 +67,7 @@ def of(
             yield Usage(by=by, place="__import_svc", kind=SERVICE, target=target, key=key)
     keys: tuple[KeyDef | FileDef, ...] = definitions.env
     for definition in (*keys, *definitions.files):
+        budget.spend(1 + len(definition.value))
         for part in definition.value:
             if isinstance(part, Expression):
                 yield from _of_expression(catalog, part, definition, namespace, by, environment)
