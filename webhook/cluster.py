@@ -102,16 +102,18 @@ class Cluster:
         clock: Callable[[], float] = time.monotonic,
         on_fault: Callable[[str], None] = lambda _part: None,
         on_unusable: Callable[[str], None] = lambda _kind: None,
+        on_namespaces: Callable[[], None] = lambda: None,
         **reflecting: Any,
     ) -> None:
         """Make the reflectors; `reflecting` goes to each.
 
         `on_fault` hears of faults of our own, `on_unusable` of the kind of each object that takes
-        too much work to read.
+        too much work to read, `on_namespaces` of each snapshot in which namespaces differ.
         """
-        self.catalog = Catalog()
+        self.catalog = Catalog(is_followed=True)
         self._clock = clock
         self._on_fault, self._on_unusable = on_fault, on_unusable
+        self._on_namespaces = on_namespaces
         self._versions: dict[str, dict[Key, str]] = {}
         self._unusable: dict[str, set[Key]] = {}
         self._reflectors = {
@@ -171,7 +173,7 @@ class Cluster:
                 self._note(kind, each.key, each.entry)
         self._unusable.get(kind, set()).difference_update(gone)
         self._versions[kind] = versions
-        self.catalog = catalog
+        self._swap(kind, catalog)
         if not known:
             # A first list lives for long: later collections need not look at it.
             gc.freeze()
@@ -181,16 +183,21 @@ class Cluster:
         made = self.prepare(resource, item)
         if made.is_known:
             return
-        self.catalog = self.catalog.with_entries([made.entry])
+        self._swap(resource.kind, self.catalog.with_entries([made.entry]))
         self._note(resource.kind, made.key, made.entry)
         self._versions.setdefault(resource.kind, {})[made.key] = made.version
 
     def remove(self, resource: Resource, item: Any) -> None:
         """Leave one object out of the next snapshot."""
         key, _ = _identity(_raw(item))
-        self.catalog = self.catalog.without_object(resource.kind, *key)
+        self._swap(resource.kind, self.catalog.without_object(resource.kind, *key))
         self._versions.get(resource.kind, {}).pop(key, None)
         self._unusable.get(resource.kind, set()).discard(key)
+
+    def _swap(self, kind: str, catalog: Catalog) -> None:
+        self.catalog = catalog
+        if kind == "Namespace":
+            self._on_namespaces()
 
     def _entry(self, kind: str, raw: dict[str, Any]) -> Entry | None:
         """Return what the catalog gets of an object; none of them can stop the others."""

@@ -15,6 +15,7 @@ from webhook.core.catalog import Catalog
 from webhook.follower import Follower
 from webhook.lease import Lease
 from webhook.metrics import Metrics
+from webhook.namespaces import Arrivals
 from webhook.published import Identity
 from webhook.settings import Settings
 from webhook.status import StatusWriter
@@ -30,6 +31,7 @@ async def connect(
     checks: dict[str, readiness.Check],
     stack: contextlib.AsyncExitStack,
     following: Beside,
+    arrivals: Arrivals,
 ) -> Callable[[], Catalog]:
     """Add parts and checks, and return how to get the catalog of the moment.
 
@@ -39,7 +41,12 @@ async def connect(
     server = await stack.enter_async_context(await api.reach(chosen.kubeconfig))
     watched = await following.run(api.reach(chosen.kubeconfig))
     stack.push_async_callback(lambda: following.run(watched.__aexit__()))
-    cluster = Cluster(watched, on_fault=metrics.fault, on_unusable=metrics.over_budget)
+    cluster = Cluster(
+        watched,
+        on_fault=metrics.fault,
+        on_unusable=metrics.over_budget,
+        on_namespaces=arrivals.told,
+    )
     parts["cluster"] = partial(following.keep, cluster.run)
     checks["catalog"] = lambda: readiness.staleness(
         cluster.unsynced,

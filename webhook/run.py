@@ -41,6 +41,7 @@ from webhook.core.validate import validate
 from webhook.crowd import Network
 from webhook.listener import ContextFor
 from webhook.metrics import CONTENT_TYPE, Metrics
+from webhook.namespaces import Arrivals
 from webhook.server import Admission, pages
 from webhook.settings import Settings
 from webhook.tls import ClientCa, Files, ServingCertificate
@@ -85,7 +86,8 @@ async def serve(chosen: Settings) -> None:
     checks: dict[str, readiness.Check] = {}
     async with contextlib.AsyncExitStack() as stack:
         probes = stack.enter_context(Beside("probes", _loop_factory()))
-        catalog = await _sources(chosen, metrics, serving, parts, checks, stack)
+        arrivals = Arrivals()
+        catalog = await _sources(chosen, metrics, serving, parts, checks, stack, arrivals)
         callers = _callers(chosen, metrics, serving, parts)
         admission = Admission(
             _decisions(chosen),
@@ -94,6 +96,7 @@ async def serve(chosen: Settings) -> None:
             max_body_bytes=chosen.max_body_bytes,
             request_timeout_s=chosen.request_timeout_s,
             callers=callers,
+            arrivals=arrivals,
         )
         checks["certificate dates"] = lambda: (
             "" if serving.is_valid(datetime.now(UTC)) else "no certificate that is valid now"
@@ -160,6 +163,7 @@ async def _sources(
     parts: dict[str, Part],
     checks: dict[str, readiness.Check],
     stack: contextlib.AsyncExitStack,
+    arrivals: Arrivals,
 ) -> Callable[[], Catalog]:
     """Connect catalog and certificate to where they come from; return how to get the snapshot."""
     if chosen.tls_cert is not None and chosen.tls_key is not None:
@@ -173,7 +177,7 @@ async def _sources(
     from webhook import inside  # loads the Kubernetes client, which offline use has no need of
 
     following = stack.enter_context(Beside("cluster", _loop_factory()))
-    return await inside.connect(chosen, metrics, serving, parts, checks, stack, following)
+    return await inside.connect(chosen, metrics, serving, parts, checks, stack, following, arrivals)
 
 
 def _callers(

@@ -1,8 +1,9 @@
 """Answering: bytes of a review in, bytes of an answer out; and pages for probes and metrics.
 
-Nothing here waits but for the request's own bytes and its namespace's turn, and nothing connects
-anywhere. A request passes (1) method, path and type, (2) size, (3) arrival within the deadline,
-(4) the decision on one snapshot, in its turn and within a budget, (5) one log line and two metrics.
+Nothing here waits but for the request's own bytes, for word of a namespace that is a moment old
+(`namespaces.py`) and for its turn, and nothing connects anywhere. A request passes (1) method, path
+and type, (2) size, (3) arrival within the deadline, (4) the decision on one snapshot, in its turn
+and within a budget, (5) one log line and two metrics.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from webhook.core.catalog import Catalog
 from webhook.core.review import Head, Outcome, Request
 from webhook.deciding import Deciding, TooLate, TooMany
 from webhook.metrics import Metrics
+from webhook.namespaces import Arrivals
 
 log = structlog.get_logger()
 
@@ -65,6 +67,7 @@ class Admission:
         request_timeout_s: float,
         deciding: Deciding | None = None,
         callers: Callers | None = None,
+        arrivals: Arrivals | None = None,
     ) -> None:
         """Answer each path of the decisions; `catalog` gives the snapshot of the moment.
 
@@ -73,6 +76,7 @@ class Admission:
         self._callers = callers
         self.is_draining = False
         self.deciding = deciding or Deciding()
+        self._arrivals = arrivals or Arrivals()
         self._bulk = Bulk()
         self._decisions = decisions
         self._catalog = catalog
@@ -192,6 +196,8 @@ class Admission:
         def is_over() -> bool:
             return perf_counter() > until_s or request.transport is None
 
+        within_s = until_s - perf_counter() - MARGIN_S
+        await self._arrivals.settle(head, self._catalog, within_s=within_s)
         try:
             asked, outcome, answer = await self.deciding.decide(
                 head.namespace, decided, is_over=is_over, is_long=len(body) >= BULKY_BYTES

@@ -176,6 +176,12 @@ UNNAMED = code(
     "an import from another namespace must name its keys",
     "write the line that the message shows; secret-injector lint --fix writes it into files",
 )
+NAMESPACE = code(
+    "SI-123",
+    UNAVAILABLE,
+    "the namespace is too new to be judged",
+    "create the pod again in a moment; if it stays, the webhook's watch of namespaces is behind",
+)
 NO_BOUNDARY = code(
     "SI-126",
     USAGE,

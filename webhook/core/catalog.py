@@ -20,6 +20,8 @@ from webhook.core.memo import Memo
 from webhook.core.nodes import Node
 from webhook.core.resources import Environment, Policy, Service
 
+NAME_LABEL = "kubernetes.io/metadata.name"
+"""The label that the API server gives to every namespace, and never anything but its name."""
 Key = tuple[str, str]
 """Namespace (empty for cluster-scoped objects) and name."""
 
@@ -65,8 +67,9 @@ BUILT_IN = StoreEntry(
 class Catalog:
     """The state of the cluster as far as decisions need it.
 
-    `nodes` has the schedulable ones; `memo` and `decisions` remember what was worked out from this
-    very snapshot and are dropped with it.
+    `nodes` has the schedulable ones; `is_followed` says that a watch keeps this up to date, so a
+    namespace that is missing is one that nobody told of yet; `memo` and `decisions` remember what
+    was worked out from this very snapshot and are dropped with it.
     """
 
     stores: Mapping[str, StoreEntry] = field(default_factory=lambda: {stores.BUILT_IN: BUILT_IN})
@@ -75,6 +78,7 @@ class Catalog:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
+    is_followed: bool = False
     memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
     decisions: Memo = field(default_factory=Memo, compare=False, repr=False)
 
@@ -136,9 +140,25 @@ class Catalog:
         self.memo["incapable nodes"] = found
         return found
 
+    def lacks(self, namespace: str) -> bool:
+        """Say whether labels of the namespace are needed to decide about it, and not here yet."""
+        if not self.is_followed or not namespace or namespace in self.namespaces:
+            return False
+        remembered = self.memo.get("looks at labels")
+        if remembered is None:
+            selectors = [policy.namespaces for policy in self.policies.values()]
+            selectors += [environment.selector for environment in self.environments.values()]
+            remembered = any(
+                requirement.key != NAME_LABEL
+                for selector in selectors
+                for requirement in selector.requirements
+            )
+            self.memo["looks at labels"] = remembered
+        return bool(remembered)
+
     def labels_of(self, namespace: str) -> Mapping[str, str]:
         """Return the labels of a namespace; its name label is always there."""
-        return self.namespaces.get(namespace) or {"kubernetes.io/metadata.name": namespace}
+        return self.namespaces.get(namespace) or {NAME_LABEL: namespace}
 
     def environments_of(self, namespace: str) -> tuple[Environment, ...]:
         """Return the environments that select the namespace, by name; two are a conflict."""
@@ -173,7 +193,7 @@ def entry(kind: str, raw: Mapping[str, Any]) -> Entry | None:
         case "ClusterInjectionPolicy":
             return "policies", name, resources.policy(raw)
         case "Namespace":
-            labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": name}
+            labels = {**(metadata.get("labels") or {}), NAME_LABEL: name}
             return "namespaces", name, labels
         case "Node":
             return "nodes", name, nodes.node(raw)

@@ -38,6 +38,8 @@ def decide(request: Request, catalog: Catalog, injection: Injection) -> Outcome:
     reason = _skipped(request)
     if reason or request.object is None:
         return Outcome(kind="skip", reason=reason)
+    if catalog.lacks(request.namespace):
+        return denial([_unknown(request.namespace)])
     pod = request.object
     found = ours(pods.annotations_of(pod))
     if pods.is_windows(pod):
@@ -57,6 +59,11 @@ def decide(request: Request, catalog: Catalog, injection: Injection) -> Outcome:
         what = "its secret-injector parts are not what this pod would get; create it without them"
         return denial([_clash(what)])
     return replace(outcome, reason="already_injected", operations=(), patch="")
+
+
+def _unknown(namespace: str) -> Problem:
+    what = f"nothing is known of namespace {namespace} yet, and a selector looks at its labels"
+    return Problem(code=errors.NAMESPACE, what=what)
 
 
 def _skipped(request: Request) -> str:
