@@ -13,6 +13,7 @@ from webhook.core.our_container import PLAN_VARIABLE
 from webhook.core.review import Kind, Request
 
 EXPORT = [{"to": {"namespaces": ["shop"]}, "keys": ["*"]}]
+API = {"from": "$telemetry.evil", "keys": ["API_*"]}
 TAKEN = {"from": "$telemetry.evil", "keys": ["API_KEY"]}
 
 
@@ -65,12 +66,12 @@ def test_the_named_form_takes_what_it_names(annotation):
         "$telemetry.evil",
         ["$telemetry.evil"],
         {"from": "$telemetry.evil", "keys": ["*"]},
-        {"from": "$telemetry.evil", "keys": ["API_*"]},
+        API,
         {"from": "$telemetry.evil", "keys": ["API_KEY", "*"]},
     ],
 )
 def test_every_other_form_is_denied_with_the_exact_line_to_write(imports, annotation):
-    """All keys that are exported to the importer today stand in it."""
+    """All keys that it takes today stand in it: those that are exported to the importer."""
     there = exporter(
         {"B": "x", "API_KEY": "x", "HIDDEN": "x"},
         exports=[{"to": {"namespaces": ["shop"]}, "keys": ["B", "API_KEY"]}],
@@ -80,8 +81,9 @@ def test_every_other_form_is_denied_with_the_exact_line_to_write(imports, annota
 
     assert asking.codes(found) == ["SI-131"]
     [problem] = found.problems
-    assert problem.hint == "write {from: $telemetry.evil, keys: [API_KEY, B]}"
-    assert "hint: write {from: $telemetry.evil, keys: [API_KEY, B]}" in problem.render()
+    names = "API_KEY" if imports == API else "API_KEY, B"
+    assert problem.hint == f"write {{from: $telemetry.evil, keys: [{names}]}}"
+    assert f"hint: write {{from: $telemetry.evil, keys: [{names}]}}" in problem.render()
 
 
 def test_the_exact_line_is_accepted():

@@ -11,19 +11,34 @@ import click
 from injector import __version__
 from injector.core import errors
 from injector.core.errors import Problem
-from webhook.commands import offline, places
+from webhook.commands import fixes, offline, places
 from webhook.commands.documents import Document
 from webhook.commands.offline import World
-from webhook.core import decide, leases, manifests, policy_advice, resources, validate
+from webhook.core import (
+    decide,
+    leases,
+    manifests,
+    policy_advice,
+    resources,
+    steering,
+    validate,
+)
 from webhook.core.manifests import PodTemplate
 from webhook.core.review import Kind, Request
+from webhook.core.steering import Steers
 
 EXAMPLES = """\b
 Examples:
   secret-injector lint -f deploy/
   secret-injector lint -f deploy/ -o github      # annotations on a pull request
   secret-injector lint -f deploy/ -o sarif > lint.sarif
+  secret-injector lint -f deploy/ --fix          # imports from other namespaces name their keys
+  secret-injector lint --cluster                 # before an upgrade: what it will deny
 """
+
+
+_OF_THE_TAKER = (errors.FOREIGN, errors.STEERING_NAME)
+"""A key that its owner may well have, and that nobody else may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +61,23 @@ class Finding:
     show_default=True,
     help="For people, for programs, for code scanning, or for GitHub's log.",
 )
-def _command(world: World, output: str) -> int:
+@click.option(
+    "--fix",
+    "is_fixing",
+    is_flag=True,
+    help="Rewrite imports from other namespaces in the files, so that they name their keys.",
+)
+def _command(world: World, output: str, *, is_fixing: bool) -> int:
     """Check pods, services, environments, stores and policies as the webhook would.
 
     Exit status 3 says that something was found.
     """
+    if is_fixing:
+        if world.again is None:
+            raise click.UsageError("--fix rewrites files: name them with -f FILE")
+        for file, line in fixes.fix(world):
+            click.echo(f"{file}:{line}: fixed: the import names its keys", err=True)
+        world = world.again()
     found = sorted(findings(world), key=lambda f: (f.file, f.line, f.problem.line()))
     click.echo(_rendered(found, output), nl=False)
     return errors.FINDINGS if any(finding.level == "error" for finding in found) else errors.OK
@@ -68,11 +95,16 @@ def findings(world: World) -> Iterator[Finding]:
         if kind in offline.KINDS:
             own = places.origin(document, world.namespace)
             for problem in validate.mistakes(kind, document.raw, world.catalog):
-                # What another object has wrong is found where that one stands.
+                # What another object has wrong is found where that one stands, unless it is only
+                # wrong for who takes it.
                 if problem.origin in ("", own):
                     yield _finding(document, problem)
+                elif problem.code in _OF_THE_TAKER:
+                    yield _at_imports(document, problem)
             for problem in leases.of_object(world.catalog, own):
                 yield _finding(document, problem, level="warning")
+        if kind == "ServiceSecrets":
+            yield from _endpoints(document)
         yield from _misplaced(document, kind)
         yield from _advice(document, kind)
     for document, template in world.pods:
@@ -86,6 +118,8 @@ def _pod(world: World, document: Document, template: PodTemplate) -> Iterator[Fi
         # What a service has wrong is found where the service stands.
         if not problem.origin.startswith(offline.KINDS):
             yield _finding(document, problem)
+        elif problem.code in _OF_THE_TAKER:
+            yield replace(_finding(document, problem), line=document.line)
     if outcome.more:
         what = f"and {outcome.more} more problems of this pod"
         yield _finding(document, Problem(code=errors.LIMIT, what=what))
@@ -95,6 +129,25 @@ def _pod(world: World, document: Document, template: PodTemplate) -> Iterator[Fi
     if made is not None:
         for problem in leases.of_pod(world.catalog, made.plan, own=True):
             yield _finding(document, problem, level="warning")
+
+
+def _at_imports(document: Document, problem: Problem) -> Finding:
+    """Return a problem of another's key where the document imports, or at its beginning."""
+    line = document.lines.get("spec.env.__import_svc", document.line)
+    return replace(_finding(document, problem), line=line)
+
+
+def _endpoints(document: Document) -> Iterator[Finding]:
+    """Yield a warning for each key that steers whom the processes of a namespace talk to."""
+    spec = document.raw.get("spec")
+    env = spec.get("env") if isinstance(spec, dict) else None
+    for name in env if isinstance(env, dict) else ():
+        if steering.of(str(name)) is Steers.ENDPOINT:
+            what = f'"{name}" decides {Steers.ENDPOINT.value}, in every pod that takes it'
+            hint = "see that only those may change this object who may decide that"
+            place = f"spec.env.{name}"
+            problem = Problem(code=errors.STEERING_NAME, what=what, source=place, hint=hint)
+            yield replace(_finding(document, problem), level="warning")
 
 
 def _misplaced(document: Document, kind: str) -> Iterator[Finding]:

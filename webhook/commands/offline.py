@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import click
@@ -34,13 +34,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 class World:
     """Everything that was read: the documents, what the webhook would know, and the pods.
 
-    `namespace` is where things are that name none.
+    `namespace` is where things are that name none; `again` reads everything once more.
     """
 
     documents: tuple[Document, ...]
     catalog: Catalog
     pods: tuple[tuple[Document, PodTemplate], ...]
     namespace: str = "default"
+    again: Callable[[], World] | None = None
 
 
 def call(command: click.Command, argv: Sequence[str], name: str) -> int:
@@ -79,10 +80,15 @@ def options(function: F) -> F:
             there = live.documents(kubeconfig, context)
         elif not filenames:
             raise click.UsageError("say where to look: -f FILE, or --cluster")
-        found = world(
-            filenames, namespace=namespace, kubernetes_version=kubernetes_version, there=there
+        read = functools.partial(
+            world,
+            tuple(filenames),
+            namespace=namespace,
+            kubernetes_version=kubernetes_version,
+            there=there,
         )
-        return function(world=found, **rest)
+        again = None if "-" in filenames or not filenames else read
+        return function(world=replace(read(), again=again), **rest)
 
     added: Any = with_world
     for option in (

@@ -23,7 +23,7 @@ import yaml
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from injector.core.fields import Fields
-from webhook.commands import documents, offline
+from webhook.commands import documents, offline, upgrade
 from webhook.commands.offline import World
 from webhook.core import decide, manifests
 from webhook.core.catalog import Catalog
@@ -61,7 +61,8 @@ def _group() -> None:
 def _test(case_files: tuple[str, ...], world: World) -> int:
     """Run cases against the policies, stores and services of the files.
 
-    Exit status 3 says that a case failed.
+    What rules of this version deny of the services and workloads read is listed beneath. Exit
+    status 3 says that a case failed.
     """
     cases = [case for file in case_files for case in load(Path(file), namespace=world.namespace)]
     failed = 0
@@ -73,6 +74,13 @@ def _test(case_files: tuple[str, ...], world: World) -> int:
             for problem in outcome.problems:
                 click.echo(f"        {problem.line()}")
     click.echo(f"{len(cases) - failed} passed, {failed} failed")
+    coming = upgrade.denied(world)
+    if coming:
+        click.echo("\nan upgrade to this version will deny, of what is there:")
+    for name, problems in coming.items():
+        click.echo(f"        {name}")
+        for problem in problems:
+            click.echo(f"          {problem.line()}")
     return errors.FINDINGS if failed else errors.OK
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "grants",
     "imported",
     "names_its_keys",
+    "names_to_write",
     "offered",
     "referred",
     "stronger",
@@ -107,6 +108,13 @@ def referred(
 def names_its_keys(ref: ServiceRef) -> bool:
     """Say whether the import names every key that it takes, letter by letter."""
     return ref.keys is not None and not any("*" in key for key in ref.keys)
+
+
+def names_to_write(catalog: Catalog, ref: ServiceRef, *, namespace: str, service: str) -> list[str]:
+    """Return the keys that an import from another namespace takes today, to be named in it."""
+    there = (ref.namespace or namespace, ref.service)
+    importer = Importer(namespace=namespace, service=service, origin="", place="")
+    return _names_offered(catalog, ref, there, importer, ())
 
 
 def grants(exporter: Service, *, namespace: str, service: str, key: str) -> bool:
@@ -233,7 +241,7 @@ def _from_elsewhere(
     exporter = catalog.services.get(there)
     to = {"namespace": importer.namespace, "service": importer.service}
     if not names_its_keys(ref):
-        names = _names_offered(catalog, there, importer, path)
+        names = _names_offered(catalog, ref, there, importer, path)
         is_offered = exporter is not None and _may_import(catalog, there, importer)
         if exporter is not None and is_offered and not is_usable(exporter.problems):
             return {}, list(exporter.problems), 1
@@ -291,9 +299,9 @@ def _taken(
 
 
 def _names_offered(
-    catalog: Catalog, there: Key, importer: Importer, path: tuple[Key, ...]
+    catalog: Catalog, ref: ServiceRef, there: Key, importer: Importer, path: tuple[Key, ...]
 ) -> list[str]:
-    """Return which keys the importer may take today; not those that no import may bring."""
+    """Return which keys the import may take today; not those that no import may bring."""
     exporter = catalog.services.get(there)
     if exporter is None or not _may_import(catalog, there, importer):
         return []
@@ -307,6 +315,7 @@ def _names_offered(
         for name, definer in definers.items()
         if grants(exporter, key=name, **to)
         and _is_granted(definer, key=name, **to)
+        and (ref.keys is None or any_matches(name, ref.keys))
         and steering.of(name) is not Steers.CODE
     )
 
