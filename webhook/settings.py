@@ -18,12 +18,14 @@ import msgspec
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from webhook.core.our_container import Injection, PullSecrets
+from webhook.core.sidecars import Sidecar
 from webhook.core.sizing import Sizes, Sizing, quantities
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 ENV_PREFIX = "SECRET_INJECTOR_"
+_Json = TypeVar("_Json")
 _Chosen = TypeVar("_Chosen", bound="DataclassInstance")
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -149,6 +151,9 @@ class Settings:
     pull_secrets: str = setting(
         "", "pull Secrets for the image, as JSON: [{namespaces: [PATTERN], names: [NAME]}]"
     )
+    skipped_containers: str = setting(
+        "", "containers of other injectors, as JSON: [{owner: NAME, names: [..], images: [..]}]"
+    )
     native_env: str = setting(
         "auto", "env-mode native: auto (by the nodes a pod can land on), always or never"
     )
@@ -162,7 +167,8 @@ class Settings:
             pull_policy=self.pull_policy,
             sizing=self._sizing(),
             run_as_user=self._run_as_user(),
-            pull_secrets=self._pull_secrets(),
+            pull_secrets=_json(self.pull_secrets, tuple[PullSecrets, ...], "pull-secrets"),
+            skipped=_json(self.skipped_containers, tuple[Sidecar, ...], "skipped-containers"),
             native_env=self.native_env,
             log_level=self.fetch_log_level,
             deadline_s=self.fetch_deadline_s,
@@ -200,12 +206,13 @@ class Settings:
                 return int(text)
         raise ValueError("run-as-user")
 
-    def _pull_secrets(self) -> tuple[PullSecrets, ...]:
-        """Return the pull Secrets; raises ValueError."""
-        try:
-            return msgspec.json.decode(self.pull_secrets or "[]", type=tuple[PullSecrets, ...])
-        except msgspec.MsgspecError:
-            raise ValueError("pull-secrets") from None
+
+def _json(text: str, kind: type[_Json], name: str) -> _Json:
+    """Return what the text holds, an empty one nothing; raises ValueError with the name."""
+    try:
+        return msgspec.json.decode(text or "[]", type=kind)
+    except msgspec.MsgspecError:
+        raise ValueError(name) from None
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:

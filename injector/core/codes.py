@@ -158,6 +158,12 @@ LEASE = code(
     "credentials end with a lease that nothing renews",
     "let the pod end before the lease does, or raise the ttl of the engine's role",
 )
+NOT_SERVED = code(
+    "SI-145",
+    USAGE,
+    "a container of another injector is not served",
+    "name it in secret-injector.io/containers if it needs the values; nothing else is to do",
+)
 UNUSABLE = code(
     "SI-128",
     USAGE,

@@ -16,7 +16,7 @@ from webhook.commands import offline
 from webhook.commands.documents import Document
 from webhook.commands.laptop import KUBERNETES, pod_of
 from webhook.commands.offline import World
-from webhook.core import again, asking, decide, usage
+from webhook.core import again, asking, decide, sidecars, usage
 from webhook.core.catalog import Catalog
 from webhook.core.manifests import PodTemplate
 from webhook.core.plan_reads import places
@@ -113,7 +113,7 @@ def _of_pod(world: World, template: PodTemplate, path: str) -> Iterator[Usage]:
         return
     for definitions in (wish.shared, *wish.per_container.values()):
         yield from usage.of(world.catalog, definitions, namespace=template.namespace, by=by)
-    targets = asking.targets(template.pod, wish, [])
+    targets = asking.targets(template.pod, wish, [], skipped=sidecars.skipped(template.pod))
     for container in targets.all:
         for _, name, text in targets.inline.references(container):
             if path in text:

@@ -52,7 +52,7 @@ ANNOTATIONS = (
         name="containers",
         form="comma list of container names",
         meaning="which containers are served; init and sidecar containers only when named",
-        default="all app containers",
+        default="the app containers, without those of other injectors",
     ),
     Annotation(
         name="env-mode",

@@ -52,9 +52,12 @@ def targets(
     wish: Wish,
     problems: list[Problem],
     *,
+    skipped: Mapping[str, str],
     known_before: frozenset[str] | None = None,
 ) -> Targets:
     """Return the containers concerned; a container that is named and absent is a problem.
+
+    `skipped` are those that other injectors added (see `sidecars`); naming them serves them.
 
     `known_before` are those that an earlier decision on this pod served: what another webhook added
     since is not served by default.
@@ -66,8 +69,14 @@ def targets(
         served = {
             c.name
             for c in every
-            if not c.is_init and (known_before is None or c.name in known_before)
+            if not c.is_init
+            and c.name not in skipped
+            and (known_before is None or c.name in known_before)
         } | set(wish.per_container)
+        if not served:
+            what = "every container was added by another injector: " + some(skipped, shown=_LISTED)
+            source = f"annotation {PREFIX}containers"
+            problems.append(Problem(code=errors.CONTAINER_UNKNOWN, what=what, source=source))
     else:
         served = set(wanted)
     listed = frozenset(wanted or ())

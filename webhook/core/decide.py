@@ -132,6 +132,7 @@ def _key(pod: Mapping[str, Any], judged: Judged, known_before: frozenset[str] | 
             judged.annotations,
             None if known_before is None else sorted(known_before),
             judged.native.reason,
+            judged.skipped,
             bool(body.get("volumes")),
             None if context is None else context.get("supplementalGroups") or (),
             body.get("resources"),

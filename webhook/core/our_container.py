@@ -27,6 +27,7 @@ from typing import Any, Literal
 from injector.core.plan import NATIVE, Plan
 from injector.core.stores.source import Source
 from webhook.core.pod import NAME
+from webhook.core.sidecars import Sidecar
 from webhook.core.sizing import Sizes, Sizing
 from webhook.core.source_volumes import whole_secrets
 
@@ -86,6 +87,8 @@ class Injection:
     run_as_user: int | Literal["auto"] | None = "auto"
     """auto: the one UID of the containers served, else 65532; None leaves it to the platform."""
     pull_secrets: tuple[PullSecrets, ...] = ()
+    skipped: tuple[Sidecar, ...] = ()
+    """Containers of other injectors, beside those that are known."""
     native_env: str = "auto"
     """auto, always or never: whether the kubelet may read variables from files."""
     log_level: str = "info"

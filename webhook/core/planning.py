@@ -9,7 +9,7 @@ from typing import Any
 from injector.core import errors, plan_codec
 from injector.core.errors import Problem, Refused
 from injector.core.plan import LAUNCHER, ContainerPlan, Plan
-from webhook.core import asking, foreign, patch, policy, sizing
+from webhook.core import asking, foreign, patch, policy, sidecars, sizing
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish, parse
 from webhook.core.asking import NativeEnv, Targets
@@ -38,6 +38,7 @@ class Judged:
     annotations: Mapping[str, str]
     settings: policy.Verdict
     native: NativeEnv
+    skipped: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,7 @@ def judged(
         annotations=chosen,
         settings=settings,
         native=asking.native_env(pod, catalog, injection.native_env),
+        skipped=sidecars.skipped(pod, injection.skipped),
     )
 
 
@@ -92,7 +94,7 @@ def planned(
     namespace = before.subject.namespace
     wish, mistakes = parse(before.annotations)
     problems = [*mistakes]
-    found = asking.targets(pod, wish, problems, known_before=known_before)
+    found = asking.targets(pod, wish, problems, skipped=before.skipped, known_before=known_before)
     asked = asking.asked(namespace, pod, wish, found, problems)
     resolution, unresolved = resolve(asked, catalog)
     problems += unresolved
@@ -126,10 +128,36 @@ def planned(
         stores=tuple(store.name for store in resolution.stores),
         wish=wish,
         problems=tuple(dict.fromkeys(problems)),
-        warnings=(*before.settings.warnings, *verdict.warnings, *left, *told),
+        warnings=(
+            *before.settings.warnings,
+            *verdict.warnings,
+            *_left_out(pod, before, wish, found),
+            *left,
+            *told,
+        ),
         audits=(*before.settings.audits, *verdict.audits),
         foreign=() if made is None else foreign.facts(made.plan, resolution),
     )
+
+
+def _left_out(
+    pod: Mapping[str, Any], before: Judged, wish: Wish, found: Targets
+) -> tuple[Problem, ...]:
+    """Return a warning that names the app containers that were left to whoever added them."""
+    shared = wish.shared
+    is_for_all = wish.service or shared.env or shared.files or shared.imports
+    if wish.containers is not None or not is_for_all:
+        return ()
+    apps = {container.name for container in pods.containers(pod) if not container.is_init}
+    names = [
+        f"{name} ({owner})"
+        for name, owner in before.skipped.items()
+        if name in apps and name not in found.served
+    ]
+    if not names:
+        return ()
+    what = "not served, since another injector added it: " + ", ".join(names[:8])
+    return (Problem(code=errors.NOT_SERVED, what=what, source=f"annotation {PREFIX}containers"),)
 
 
 def _parts(

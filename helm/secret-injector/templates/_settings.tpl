@@ -39,6 +39,9 @@ MIN_MEMORY: {{ .minAllowed.memory | default "" | quote }}
 MAX_CPU: {{ .maxAllowed.cpu | default "" | quote }}
 MAX_MEMORY: {{ .maxAllowed.memory | default "" | quote }}
 MAX_STORAGE: {{ index .maxAllowed "ephemeral-storage" | default "" | quote }}
+{{- with .skippedContainers }}
+SKIPPED_CONTAINERS: {{ toJson . | quote }}
+{{- end }}
 NATIVE_ENV: {{ .nativeEnv }}
 RUN_AS_USER: {{ .runAsUser | toString | quote }}
 {{- with .imagePullSecrets }}
