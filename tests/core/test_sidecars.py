@@ -18,11 +18,7 @@ def _pod(name, image, **annotations):
     ("name", "image", "owner"),
     [
         ("istio-proxy", "docker.io/istio/proxyv2:1.24.0", "Istio"),
-        (
-            "istio-proxy",
-            "registry.redhat.io/openshift-service-mesh/istio-proxyv2-rhel9@sha256:0",
-            "",
-        ),
+        ("istio-proxy", "registry.example/mesh/istio-proxyv2-rhel9@sha256:0", "Istio"),
         ("istio-proxy", "localhost:5000/proxyv2-rhel8", "Istio"),
         ("linkerd-proxy", "cr.l5d.io/linkerd/proxy:stable-2.14", "Linkerd"),
         ("consul-dataplane", "hashicorp/consul-dataplane:1.6", "Consul"),
