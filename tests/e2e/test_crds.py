@@ -191,7 +191,7 @@ def test_name_of_the_built_in_store_is_taken(judge):
             {"rules": {"paths": [{"store": "v", "allow": ["kv/{pod}/*"]}]}},
             (
                 'spec.rules.paths[0].allow[0]: Invalid value: "kv/{pod}/*": "kv/{pod}/*" has an'
-                " unknown variable; known are {namespace}, {serviceAccount}, {service}"
+                " unknown variable; known are {namespace}, {serviceAccount}, {service}, {definer}"
             ),
         ),
         (
