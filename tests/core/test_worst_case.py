@@ -182,3 +182,32 @@ def test_yaml_that_recurses_in_the_library_does_not_end_the_process():
         0,
         "line 1, column 15: nested more than 8 deep\n",
     )
+
+
+def _floors(count, wide):
+    """Return services of as many namespaces, each of which uses all of the next floor."""
+    exports = [{"to": {"namespaces": ["*"]}, "keys": ["*"]}]
+    return [
+        service(
+            f"n{floor}x{at}",
+            "s",
+            {"A": "".join(f"#{{$s.n{floor + 1}x{to}/A}}" for to in range(wide)) or "x"}
+            if floor < count - 1
+            else {"A": "x"},
+            exports=exports,
+        )
+        for floor in range(count)
+        for at in range(wide)
+    ]
+
+
+@pytest.mark.parametrize(("floors", "wide"), [(8, 2), (8, 20), (60, 2), (60, 30)])
+def test_ways_through_other_namespaces_end_in_an_answer_soon(floors, wide):
+    """Each way through foreign services is a chain of its own, and there are few of them."""
+    pod = asking.pod({"env": 'A: "#{$s.n0x0/A}"'})
+    begun = time.monotonic()
+
+    decided = asking.outcome(pod, *_floors(floors, wide))
+
+    assert time.monotonic() - begun < SAFETY_NET_S
+    assert decided.kind == ("inject" if (floors, wide) == (8, 2) else "deny")

