@@ -103,14 +103,17 @@ class Cluster:
         on_fault: Callable[[str], None] = lambda _part: None,
         on_unusable: Callable[[str], None] = lambda _kind: None,
         on_namespaces: Callable[[], None] = lambda: None,
+        on_replaced: Callable[[Catalog], None] = lambda _catalog: None,
         **reflecting: Any,
     ) -> None:
         """Make the reflectors; `reflecting` goes to each.
 
         `on_fault` hears of faults of our own, `on_unusable` of the kind of each object that takes
-        too much work to read, `on_namespaces` of each snapshot in which namespaces differ.
+        too much work to read, `on_namespaces` of each snapshot in which namespaces differ,
+        `on_replaced` gets each snapshot that another one has replaced.
         """
-        self.catalog = Catalog(is_followed=True)
+        self._catalog = Catalog(is_followed=True)
+        self._on_replaced = on_replaced
         self._clock = clock
         self._on_fault, self._on_unusable = on_fault, on_unusable
         self._on_namespaces = on_namespaces
@@ -126,6 +129,17 @@ class Cluster:
         async with asyncio.TaskGroup() as group:
             for reflector in self._reflectors.values():
                 group.create_task(reflector.run(), name=f"reflect {reflector.resource.kind}")
+
+    @property
+    def catalog(self) -> Catalog:
+        """The snapshot of the moment."""
+        return self._catalog
+
+    @catalog.setter
+    def catalog(self, catalog: Catalog) -> None:
+        if catalog is not self._catalog:
+            before, self._catalog = self._catalog, catalog
+            self._on_replaced(before)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from webhook.tls import ServingCertificate
 from webhook.witness import Witness
 
 
-async def connect(
+async def connect(  # noqa: PLR0913  # all the parts that are put together
     chosen: Settings,
     metrics: Metrics,
     serving: ServingCertificate,
@@ -32,9 +32,12 @@ async def connect(
     stack: contextlib.AsyncExitStack,
     following: Beside,
     arrivals: Arrivals,
+    *,
+    on_replaced: Callable[[Catalog], None],
 ) -> Callable[[], Catalog]:
     """Add parts and checks, and return how to get the catalog of the moment.
 
+    `on_replaced` gets each snapshot that another one has replaced, in `following`.
     What reads objects, the catalog and the statuses, runs in `following`: off the serving thread.
     Raises Refused (SI-201) when there is no way to reach a cluster.
     """
@@ -46,6 +49,7 @@ async def connect(
         on_fault=metrics.fault,
         on_unusable=metrics.over_budget,
         on_namespaces=arrivals.told,
+        on_replaced=on_replaced,
     )
     parts["cluster"] = partial(following.keep, cluster.run)
     checks["catalog"] = lambda: readiness.staleness(

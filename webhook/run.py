@@ -19,6 +19,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,8 +35,10 @@ from webhook import beside, connections, logs, offline, readiness, settings
 from webhook.beside import Beside, Pulse
 from webhook.callers import FOUND, Callers
 from webhook.connections import Server
+from webhook.core import final_state
 from webhook.core.catalog import Catalog
 from webhook.core.decide import decide
+from webhook.core.recent import Recent
 from webhook.core.review import Outcome, Request
 from webhook.core.validate import validate
 from webhook.crowd import Network
@@ -86,11 +89,11 @@ async def serve(chosen: Settings) -> None:
     checks: dict[str, readiness.Check] = {}
     async with contextlib.AsyncExitStack() as stack:
         probes = stack.enter_context(Beside("probes", _loop_factory()))
-        arrivals = Arrivals()
-        catalog = await _sources(chosen, metrics, serving, parts, checks, stack, arrivals)
+        arrivals, recent = Arrivals(), Recent(time.monotonic)
+        catalog = await _sources(chosen, metrics, serving, parts, checks, stack, arrivals, recent)
         callers = _callers(chosen, metrics, serving, parts)
         admission = Admission(
-            _decisions(chosen),
+            _decisions(chosen, recent),
             catalog,
             metrics,
             max_body_bytes=chosen.max_body_bytes,
@@ -148,11 +151,23 @@ async def serve(chosen: Settings) -> None:
     log.info("webhook stopped")
 
 
-def _decisions(chosen: Settings) -> Mapping[str, Callable[[Request, Catalog], Outcome]]:
-    injection = chosen.injection()
+def _decisions(
+    chosen: Settings, recent: Recent
+) -> Mapping[str, Callable[[Request, Catalog], Outcome]]:
+    injection, images = chosen.injection(), chosen.images()
+    is_enforced = chosen.final_state == "deny"
+
+    def validated(asked: Request, catalog: Catalog) -> Outcome:
+        # Pods come here, too, and not to a path of their own: replicas of a release that did not
+        # judge them let them pass while an upgrade goes on, instead of answering 404.
+        if asked.kind.kind != "Pod":
+            return validate(asked, catalog)
+        snapshots = (catalog, *recent.before())
+        return final_state.judge(asked, snapshots, injection, images, is_enforced=is_enforced)
+
     return {
         "/mutate": lambda asked, catalog: decide(asked, catalog, injection),
-        "/validate": validate,
+        "/validate": validated,
     }
 
 
@@ -164,6 +179,7 @@ async def _sources(
     checks: dict[str, readiness.Check],
     stack: contextlib.AsyncExitStack,
     arrivals: Arrivals,
+    recent: Recent,
 ) -> Callable[[], Catalog]:
     """Connect catalog and certificate to where they come from; return how to get the snapshot."""
     if chosen.tls_cert is not None and chosen.tls_key is not None:
@@ -177,7 +193,17 @@ async def _sources(
     from webhook import inside  # loads the Kubernetes client, which offline use has no need of
 
     following = stack.enter_context(Beside("cluster", _loop_factory()))
-    return await inside.connect(chosen, metrics, serving, parts, checks, stack, following, arrivals)
+    return await inside.connect(
+        chosen,
+        metrics,
+        serving,
+        parts,
+        checks,
+        stack,
+        following,
+        arrivals,
+        on_replaced=recent.replaced,
+    )
 
 
 def _callers(

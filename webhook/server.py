@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from time import perf_counter
 
@@ -50,6 +51,11 @@ MARGIN_S = 0.25
 MAX_ROUTES = 64
 MAX_REFUSAL = 1024
 """Characters of an answer to what is no review."""
+NEWS_S = 1.0
+"""So long a review may wait for what another replica has heard already."""
+NEWS_POLL_S = 0.02
+MOST_NEWS = 3
+"""So often a decision is made again: a catalog may change all the time."""
 
 _NAMESPACE = re.compile(rb'"namespace":"([-a-z0-9]{1,63})"')
 
@@ -199,8 +205,15 @@ class Admission:
         within_s = until_s - perf_counter() - MARGIN_S
         await self._arrivals.settle(head, self._catalog, within_s=within_s)
         try:
-            asked, outcome, answer = await self.deciding.decide(
-                head.namespace, decided, is_over=is_over, is_long=len(body) >= BULKY_BYTES
+            asked, outcome, answer = await self._with_news(
+                partial(
+                    self.deciding.decide,
+                    head.namespace,
+                    decided,
+                    is_over=is_over,
+                    is_long=len(body) >= BULKY_BYTES,
+                ),
+                min(until_s, began_s + NEWS_S),
             )
         except (TooMany, TooLate) as busy:
             outcome = QUEUE_FULL if isinstance(busy, TooMany) else LATE
@@ -243,6 +256,21 @@ class Admission:
             if not what:
                 raise  # a fault of our own
             raise Refused([Problem(code=errors.REVIEW, what=what)]) from None
+
+    async def _with_news(
+        self, decide: Callable[[], Awaitable[tuple[Request, Outcome, bytes]]], until_s: float
+    ) -> tuple[Request, Outcome, bytes]:
+        """Decide, and decide again when news come that the decision awaits; off the turns."""
+        for _ in range(MOST_NEWS):
+            catalog = self._catalog()
+            found = await decide()
+            if not found[1].awaits_news:
+                return found
+            while self._catalog() is catalog:
+                if perf_counter() > until_s:
+                    return found
+                await asyncio.sleep(NEWS_POLL_S)
+        return await decide()
 
     def _rejected(self, status: HTTPStatus, text: str) -> web.Response:
         self._metrics.rejected(status)

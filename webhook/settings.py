@@ -17,6 +17,7 @@ import msgspec
 
 from injector.core import errors
 from injector.core.errors import Problem, Refused
+from webhook.core.images import Images
 from webhook.core.our_container import Injection, PullSecrets
 from webhook.core.sidecars import Sidecar
 from webhook.core.sizing import Sizes, Sizing, quantities
@@ -133,6 +134,15 @@ class Settings:
     log_level: str = setting("info", "debug, info, warning or error")
 
     image: str = setting("", "image of the containers that are added to pods, by digest")
+    previous_images: str = setting(
+        "", "images of the release before, which its pods may still have; separated by blanks"
+    )
+    listed_images: str = setting(
+        "", "further names of the image, where a mirror rewrites them; separated by blanks"
+    )
+    final_state: str = setting(
+        "deny", "what a pod gets that was changed after the injection: deny, or warn"
+    )
     pull_policy: str = setting("IfNotPresent", "their imagePullPolicy")
     cpu_request: str = setting("10m", "their CPU request where the pod does not decide")
     cpu_limit: str = setting("", "their CPU limit; empty: only where every container has one")
@@ -159,6 +169,14 @@ class Settings:
     )
     fetch_log_level: str = setting("info", "their log level")
     fetch_deadline_s: float = setting(120, "time a pod's fetch may take, retries included")
+
+    def images(self) -> Images:
+        """Return the images that our container may have in a finished pod."""
+        return Images(
+            own=self.image,
+            before=tuple(self.previous_images.split()),
+            listed=tuple(self.listed_images.split()),
+        )
 
     def injection(self) -> Injection:
         """Return what decisions need of the settings."""
@@ -299,8 +317,6 @@ def _contradictions(settings: Settings) -> list[Problem]:
         problems.append(
             "--client-ca and --client-names go together: a cluster's CA signs for every kubelet too"
         )
-    if settings.client_mode not in ("report", "require"):
-        problems.append("--client-mode must be report or require")
     if not settings.image:
         problems.append("--image is needed: the image of the containers that are added to pods")
     problems += not_above_zero(settings, ("_timeout_s", "_poll_s", "_check_s", "max_body_bytes"))
@@ -308,8 +324,12 @@ def _contradictions(settings: Settings) -> list[Problem]:
         settings.injection()
     except ValueError as error:
         problems.append(f"the size or setting of {error} is not of its form; see --help")
-    if settings.native_env not in ("auto", "always", "never"):
-        problems.append("--native-env must be auto, always or never")
-    if settings.log_level not in LEVELS:
-        problems.append("--log-level must be debug, info, warning or error")
+    for flag, given, words in (
+        ("client-mode", settings.client_mode, ("report", "require")),
+        ("native-env", settings.native_env, ("auto", "always", "never")),
+        ("final-state", settings.final_state, ("deny", "warn")),
+        ("log-level", settings.log_level, LEVELS),
+    ):
+        if given not in words:
+            problems.append(f"--{flag} must be {', '.join(words[:-1])} or {words[-1]}")
     return [Problem(code=errors.ARGUMENT, what=what) for what in problems]

@@ -194,6 +194,12 @@ NO_BOUNDARY = code(
     "a pattern is no boundary between tenants",
     "docs/policies.md says which placeholders are, and where they must stand",
 )
+FINAL_STATE = code(
+    "SI-135",
+    DENIED,
+    "the pod was changed after the injection",
+    "see which other webhook changes the field named, or create the pod without our parts",
+)
 # 2xx: how a program of ours was called.
 ARGUMENT = code(
     "SI-201",

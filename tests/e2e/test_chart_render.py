@@ -26,7 +26,10 @@ EVERYTHING = {
         "apiServerCIDRs": ["10.0.0.0/28"],
         "clientCA": {"bundle": CA, "allowedNames": ["kube-apiserver"], "mode": "require"},
     },
-    "guard": {"exactImage": True, "images": ["mirror.example.org/*", "other:1"]},
+    "guard": {
+        "images": ["mirror.example.org/*", "other:1"],
+        "previousImages": [f"mirror.example.org/secret-injector@sha256:{'b' * 64}"],
+    },
     "networkPolicy": {
         "enabled": True,
         "metricsFrom": [{"namespaceSelector": {}}],
@@ -103,7 +106,7 @@ def test_defaults_render_these_objects(render):
         + [
             (f"ValidatingAdmissionPolicy{kind}", f"{name}-{what}")
             for kind in ("", "Binding")
-            for what in ("ephemeral-containers", "pods")
+            for what in ("ephemeral-containers", "pod-updates", "pods")
         ]
         + [("Secret", f"{name}-tls"), ("Pod", f"{name}-test")]
         + [(f"ClusterRole{kind}", f"{name}-certificates") for kind in ("", "Binding")]

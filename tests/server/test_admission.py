@@ -26,7 +26,7 @@ class Served:
         self.metrics = Metrics()
         self.admission = Admission(
             {"/mutate": decision},
-            lambda: catalog or Catalog(),
+            catalog if callable(catalog) else lambda: catalog or Catalog(),
             self.metrics,
             max_body_bytes=100_000,
             request_timeout_s=5,
@@ -49,6 +49,25 @@ class Served:
         headers = {"Content-Type": "application/json"}
         async with self.session.post("/mutate", data=review.body(), headers=headers) as response:
             return response.status, await response.read()
+
+
+@pytest.mark.parametrize("comes", [True, False])
+async def test_a_decision_that_awaits_news_is_made_again_when_they_come(comes):
+    """What another replica has heard first is heard within a second, or the answer stays."""
+    snapshots = [Catalog()]
+
+    def decision(_request, catalog):
+        if catalog is not snapshots[0]:
+            return Outcome(kind="allow", reason="as_decided")
+        if comes:
+            snapshots.append(Catalog())
+        return Outcome(kind="deny", reason="changed", awaits_news=True)
+
+    async with Served(decision, lambda: snapshots[-1]) as served:
+        status, answer = await served.ask()
+
+    assert status == 200
+    assert json.loads(answer)["response"]["allowed"] is comes
 
 
 async def test_a_fault_of_our_own_is_a_denial_without_a_trace():

@@ -40,7 +40,7 @@ def carries_parts(pod: Mapping[str, Any]) -> bool:
 
 def before(pod: Mapping[str, Any]) -> Undone | None:
     """Return the pod as it was before our parts, or None when the parts are not of our making."""
-    plan = _plan(pod)
+    plan = plan_of(pod)
     if plan is None:
         return None
     found: dict[str, Any] = copy.deepcopy(dict(pod))
@@ -134,7 +134,8 @@ def _same_image(there: object, wanted: object) -> bool:
     return bool(digest) and str(there).partition("@")[2] == digest
 
 
-def _plan(pod: Mapping[str, Any]) -> Plan | None:
+def plan_of(pod: Mapping[str, Any]) -> Plan | None:
+    """Return the plan that the pod carries; None when it is not one, or not in one place."""
     ours = [c for c in pods.containers(pod) if c.name == pods.NAME]
     if len(ours) != 1 or not ours[0].is_init:
         return None

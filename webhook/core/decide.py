@@ -26,7 +26,7 @@ from webhook.core.our_container import Injection
 from webhook.core.planning import Judged, Made, Planned
 from webhook.core.review import Outcome, Request, denial, warning
 
-__all__ = ["Injection", "Made", "decide", "make"]
+__all__ = ["Injection", "Made", "decide", "first", "make"]
 
 EXCLUDED_NAMESPACES = frozenset({"kube-system"})
 
@@ -45,13 +45,13 @@ def decide(request: Request, catalog: Catalog, injection: Injection) -> Outcome:
     if pods.is_windows(pod):
         return denial([_clash("a pod for Windows nodes cannot be injected")])
     if not again.carries_parts(pod):
-        return _first(request.namespace, pod, found, catalog, injection)
+        return first(request.namespace, pod, found, catalog, injection)
     undone = again.before(pod)
     if undone is None:
         what = f'a container or volume of the pod is called "{pods.NAME}", which is ours'
         return denial([_clash(what)])
     names = frozenset(part.name for part in undone.plan.containers)
-    outcome = _first(request.namespace, undone.pod, found, catalog, injection, known_before=names)
+    outcome = first(request.namespace, undone.pod, found, catalog, injection, known_before=names)
     if outcome.kind != "inject":
         return outcome
     wanted = jsonpatch.apply(undone.pod, outcome.operations)
@@ -93,7 +93,7 @@ def make(
     return found.made, found.wish, found.problems, review.warnings(found.warnings)
 
 
-def _first(
+def first(
     namespace: str,
     pod: Mapping[str, Any],
     found: Mapping[str, object],
@@ -102,7 +102,10 @@ def _first(
     *,
     known_before: frozenset[str] | None = None,
 ) -> Outcome:
-    """Return the outcome for a pod without parts of ours; pods of one template share one."""
+    """Return the outcome for a pod without parts of ours; pods of one template share one.
+
+    `known_before` are the containers that an earlier decision served; see `asking.targets`.
+    """
     count = pods.count(pod)
     if count > asking.MAX_CONTAINERS:
         what = f"it has {count} containers, the limit is {asking.MAX_CONTAINERS}"

@@ -92,7 +92,8 @@ class Outcome:
     `kind` is inject, skip, allow or deny; `reason` a stable id for logs and metrics; `problems`
     speak on deny, and `more` is how many others there are; `operations` change the object on
     inject, and `patch` is them on the wire; `warnings` reach the person who ran kubectl; `facts`
-    are counts and names fit for a log line, never values.
+    are counts and names fit for a log line, never values; `awaits_news` says that another replica
+    may have known more than this snapshot holds.
     """
 
     kind: str
@@ -103,6 +104,7 @@ class Outcome:
     patch: str = ""
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
+    awaits_news: bool = False
 
 
 BYTES_A_STEP, VALUES_A_STEP = 4096, 4

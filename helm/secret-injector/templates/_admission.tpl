@@ -5,6 +5,12 @@ has(object.metadata.annotations)
 && !('secret-injector.io/inject' in object.metadata.annotations && object.metadata.annotations['secret-injector.io/inject'] == 'false')
 {{- end }}
 
+{{/* Which pods are looked at when all is done to them: those that ask, and those that carry our container. */}}
+{{- define "secret-injector.asksOrCarries" -}}
+({{ include "secret-injector.asks" . }})
+|| (has(object.spec.initContainers) && object.spec.initContainers.exists(container, container.name == 'secret-injector'))
+{{- end }}
+
 {{- define "secret-injector.excludedNamespaces" -}}
 {{- append .Values.webhook.excludedNamespaces (include "secret-injector.namespace" .) | uniq | toYaml -}}
 {{- end }}

@@ -26,6 +26,15 @@ TLS_CERT: /etc/secret-injector/tls/tls.crt
 TLS_KEY: /etc/secret-injector/tls/tls.key
 {{- end }}
 IMAGE: {{ include "secret-injector.injectedImage" . | quote }}
+{{- with include "secret-injector.previousImages" . | fromYamlArray }}
+PREVIOUS_IMAGES: {{ join " " . | quote }}
+{{- end }}
+{{- with .Values.guard.images }}
+LISTED_IMAGES: {{ join " " . | quote }}
+{{- end }}
+{{- if not (has "Deny" .Values.guard.actions) }}
+FINAL_STATE: warn
+{{- end }}
 PULL_POLICY: {{ default .Values.image.pullPolicy .Values.injected.image.pullPolicy }}
 {{- with .Values.injected }}
 CPU_REQUEST: {{ .resources.requests.cpu | default "" | quote }}
