@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -15,12 +16,15 @@ import click
 from injector.commands import laptop, service_options
 from injector.commands.calling import call, refused
 from injector.commands.laptop import Values
-from injector.core import dotenv, errors
+from injector.core import dotenv_export, errors
 from injector.core.errors import DeliveryFailed, Problem
+
+_SECRET_KEY = re.compile(r"(?!\.\.?\Z)[-._a-zA-Z0-9]{1,253}")
 
 EXAMPLES = """\b
 Examples:
   secret-injector export -f service.yaml -o dotenv > .env
+  secret-injector export -f service.yaml -o dotenv --for docker > docker.env
   eval "$(secret-injector export -f service.yaml -o shell)"
   secret-injector export -f service.yaml -o k8s | kubectl apply -f -
   docker build $(secret-injector export -f service.yaml -o docker-build --files build/secrets) .
@@ -38,8 +42,22 @@ Examples:
     required=True,
     help="The form; docker-build writes files and prints the --secret flags that name them.",
 )
-def _command(*, reveal: bool, folder: str | None, output: str, **given: Any) -> int:
-    """Write a service's variables to standard output, in the form of another tool."""
+@click.option(
+    "--for",
+    "readers",
+    multiple=True,
+    type=click.Choice(dotenv_export.READERS),
+    help="Who reads the dotenv file; all of them unless given. May be repeated.",
+)
+def _command(
+    *, reveal: bool, folder: str | None, output: str, readers: tuple[str, ...], **given: Any
+) -> int:
+    """Write a service's variables to standard output, in the form of another tool.
+
+    A value that a tool would read differently, or run, is refused.
+    """
+    if readers and output != "dotenv":
+        raise refused("--for belongs to -o dotenv")
     is_build = output == "docker-build"
     if is_build != (folder is not None):
         raise refused("--files DIR and -o docker-build belong together")
@@ -53,9 +71,16 @@ def _command(*, reveal: bool, folder: str | None, output: str, **given: Any) -> 
         flags = [f"--secret=id={name},src={folder}/{name}" for name, _, _ in written]
         click.echo("\n".join(flags))
     elif output == "k8s":
-        click.echo(_secret(values))
+        click.echo(secret_text(values))
     else:
-        click.echo(_FORMS[output](_texts(values)), nl=False)
+        texts = _texts(values)
+        if output == "dotenv":
+            text, problems = dotenv_export.dotenv(texts, readers or dotenv_export.READERS)
+        else:
+            text, problems = shell_lines(texts) if output == "shell" else (json_text(texts), [])
+        if problems:
+            raise DeliveryFailed(problems)
+        click.echo(text, nl=False)
     return errors.OK
 
 
@@ -78,26 +103,39 @@ def _texts(values: Values) -> dict[str, str]:
     return found
 
 
-def _json(texts: Mapping[str, str]) -> str:
+def json_text(texts: Mapping[str, str]) -> str:
+    """Return one JSON object."""
     return json.dumps(texts, indent=2, ensure_ascii=False) + "\n"
 
 
-def _shell(texts: Mapping[str, str]) -> str:
-    return "".join(f"export {name}={quote(text)}\n" for name, text in texts.items())
+def shell_lines(texts: Mapping[str, str]) -> tuple[str, list[Problem]]:
+    """Return lines for `eval`, and everything that a shell could not take."""
+    problems = dotenv_export.name_problems(texts, [dotenv_export.SHELL])
+    problems += [
+        Problem(code=errors.NOT_CARRIABLE, what="the value holds a NUL byte", target=name)
+        for name, text in texts.items()
+        if "\0" in text
+    ]
+    return "".join(f"export {name}={quote(text)}\n" for name, text in texts.items()), problems
 
 
-_FORMS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
-    "dotenv": dotenv.format_file,
-    "json": _json,
-    "shell": _shell,
-}
+def secret_text(values: Values) -> str:
+    """Return a Secret as JSON, which kubectl reads as well as YAML; files are keys beside it.
 
-
-def _secret(values: Values) -> str:
-    """Return a Secret as JSON, which kubectl reads as well as YAML; files are keys beside it."""
-    data = {name: base64.b64encode(value).decode() for name, value in values.env}
-    for path, value, _ in values.files:
-        data[path.replace("/", ".")] = base64.b64encode(value).decode()
+    Raises DeliveryFailed for what is not a key there, or would be the same one.
+    """
+    found = [*values.env, *((path.replace("/", "."), value) for path, value, _ in values.files)]
+    data, problems = {}, []
+    for name, value in found:
+        if not _SECRET_KEY.fullmatch(name):
+            what = "the name is not one of a key in a Secret"
+            problems.append(Problem(code=errors.NAME, what=what, target=name))
+        elif name in data:
+            what = "two values would be the same key of the Secret"
+            problems.append(Problem(code=errors.DUPLICATE, what=what, target=name))
+        data[name] = base64.b64encode(value).decode()
+    if problems:
+        raise DeliveryFailed(problems)
     document = {
         "apiVersion": "v1",
         "kind": "Secret",

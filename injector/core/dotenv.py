@@ -11,7 +11,6 @@ a bare value, an escape that is not listed, a name that stands twice) is refused
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 _START = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)=")
 _BLANK = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
@@ -22,9 +21,6 @@ _SINGLE = re.compile(r"'([^']*)'")
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
-_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
-_NOT_SINGLE = re.compile(r"['\\\r\n]")
-_TO_ESCAPE = re.compile(r'[\\"$]')
 
 
 class NotDotenv(ValueError):
@@ -62,11 +58,6 @@ def parse(data: bytes) -> dict[str, str]:
     return found
 
 
-def format_file(values: Mapping[str, str]) -> str:
-    """Return the file that `parse` reads as these values; a CR LF in a value stays one."""
-    return "".join(f"{name}={_written(value)}\n" for name, value in values.items())
-
-
 def _value(text: str, at: int, line: int) -> tuple[str, int]:
     """Return the value that begins there, and where it ends."""
     if text.startswith("'", at):
@@ -97,12 +88,3 @@ def _bare(text: str, at: int) -> tuple[str, int]:
     if not value or value[0] == "#" or value[0].isspace() or _NOT_BARE.search(value):
         return "", at
     return value, at + len(value)
-
-
-def _written(value: str) -> str:
-    if _PLAIN.fullmatch(value):
-        return value
-    if not _NOT_SINGLE.search(value):
-        return f"'{value}'"
-    escaped = _TO_ESCAPE.sub(lambda found: "\\" + found[0], value)
-    return '"' + escaped.replace("\r", "\\r").replace("\n", "\\n") + '"'

@@ -53,7 +53,8 @@ def test_env_reveals_when_asked(project):
 
 def test_exported_dotenv_and_json_hold_the_values_exactly(project):
     """Read by their own parsers."""
-    as_dotenv = run(project, "export", *SVC, "-o", "dotenv")
+    form = ("-o", "dotenv", "--for", "python", "--for", "node")
+    as_dotenv = run(project, "export", *SVC, *form)
     as_json = run(project, "export", *SVC, "-o", "json")
 
     assert dotenv.parse(as_dotenv.stdout.encode()) == json.loads(as_json.stdout) == VALUES
@@ -91,6 +92,25 @@ def test_build_secrets_are_files_and_flags_without_values(project):
     assert done.stdout.splitlines() == [f"--secret=id={name},src=build/{name}" for name in names]
     assert (project / "build/PASSWORD").read_text() == CANARY
     assert {stat.S_IMODE(path.stat().st_mode) for path in (project / "build").iterdir()} == {0o600}
+
+
+def test_a_value_that_dotenv_readers_take_differently_is_refused_with_them(project):
+    """A quote and a dollar sign: docker takes quotes as they are, and a shell would fill in."""
+    done = run(project, "export", *SVC, "-o", "dotenv")
+
+    assert (done.returncode, done.stdout) == (8, "")
+    assert done.stderr == (
+        "SI-602 for PASSWORD: no form of it is read as the value by shell, docker\n"
+        "       hint: name those that read it with --for, such as --for shell --for python; or use"
+        " -o shell, json or k8s\n"
+    )
+
+
+def test_readers_belong_to_dotenv(project):
+    """Other forms have one reader."""
+    done = run(project, "export", *SVC, "-o", "json", "--for", "node")
+
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_a_terminal_gets_no_values_unless_asked(project):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from injector.core import dotenv
+from tests.dotenv_text import dotenv_text
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -13,7 +14,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 @given(st.dictionaries(NAMES, TEXTS))
 def test_what_is_written_reads_back_as_it_was(values):
     """Quotes, line breaks, dollars and blanks included."""
-    assert dotenv.parse(dotenv.format_file(values).encode()) == values
+    assert dotenv.parse(dotenv_text(values).encode()) == values
 
 
 def test_values_are_text_and_nothing_is_interpolated():

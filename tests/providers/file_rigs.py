@@ -6,7 +6,7 @@ import os
 import pyrage
 
 from injector import local_file
-from injector.core import dotenv
+from tests.dotenv_text import dotenv_text
 from tests.providers import sops_writer
 from tests.providers.rigs import Rig
 
@@ -128,7 +128,7 @@ class DotenvFolderRig(Rig):
     names = (*Rig.names, "ünï/cödé", "with blank")
 
     def put(self, name, data):
-        self.source(f"{name}.env", dotenv.format_file(data))
+        self.source(f"{name}.env", dotenv_text(data))
 
     def document(self):
         return {"dotenv": {"folder": str(self.sources)}}
@@ -148,7 +148,7 @@ class DotenvFileRig(Rig):
 
     def put(self, name, data):
         self.values[name] = json.dumps(data)
-        self.source("dev.env", dotenv.format_file(self.values))
+        self.source("dev.env", dotenv_text(self.values))
 
     def document(self):
         return {"dotenv": {"file": str(self.sources / "dev.env")}}
