@@ -33,6 +33,27 @@ matchLabels:
 {{- end }}
 {{- end }}
 
+{{/* In CEL, as conditions to append: webhook.namespaceSelector selects the pod's namespace. */}}
+{{- define "secret-injector.isSelected" -}}
+{{- $given := .Values.webhook.namespaceSelector -}}
+{{- range $key, $value := $given.matchLabels }}
+&& namespaceObject.metadata.labels[?{{ $key | squote }}] == optional.of({{ $value | toString | squote }})
+{{- end }}
+{{- range $given.matchExpressions }}
+{{- $has := printf "('%s' in namespaceObject.metadata.labels)" .key }}
+{{- $among := printf "namespaceObject.metadata.labels[?'%s'].orValue('') in %s" .key (.values | default list | toJson) }}
+{{- if eq .operator "In" }}
+&& {{ $has }} && {{ $among }}
+{{- else if eq .operator "NotIn" }}
+&& !({{ $has }} && {{ $among }})
+{{- else if eq .operator "Exists" }}
+&& {{ $has }}
+{{- else }}
+&& !{{ $has }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* clientConfig of a path: {path, root}. In the self-signed mode the certificates process writes the caBundle, so none stands here. */}}
 {{- define "secret-injector.clientConfig" -}}
 clientConfig:
