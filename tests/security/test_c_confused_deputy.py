@@ -6,7 +6,7 @@ import pytest
 
 from tests import asking
 from tests.asking import service
-from webhook.core import decide, provenance
+from webhook.core import audit, decide, provenance
 from webhook.core.catalog import Catalog
 
 EXPORT = [{"to": {"namespaces": ["*"]}, "keys": ["*"]}]
@@ -360,6 +360,7 @@ class TestTold:
         found = decided(WAYS["import"], *self.OBJECTS)
 
         assert found.facts["foreign"] == ["evil/telemetry reads vault"]
+        assert audit.notes(found)["foreign"] == "evil/telemetry reads vault"
 
     def test_who_takes_no_read_is_not_told(self):
         """A literal reads nothing; one's own reads are one's own."""

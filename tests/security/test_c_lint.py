@@ -228,3 +228,36 @@ def test_nothing_is_written_where_nothing_is_wrong(tmp_path):
 
     assert fixes.fix(world) == []
     assert (tmp_path / "a.yaml").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_grant_that_is_not_handed_on_is_found_at_who_takes_the_key(lint):
+    """The exporter's own pods may use the key: only with its taker is it wrong."""
+    middle = """\
+kind: ServiceSecrets
+metadata: {name: telemetry, namespace: evil}
+spec:
+  env: {URL: "#{$db.data/KEY}"}
+  exports: [{to: {namespaces: [shop]}, keys: ["*"]}]
+---
+kind: ServiceSecrets
+metadata: {name: db, namespace: data}
+spec:
+  env: {KEY: x}
+  exports: [{to: {namespaces: [evil]}, keys: ["*"]}]
+"""
+    pod = """\
+kind: Pod
+metadata:
+  name: app
+  namespace: shop
+  annotations: {secret-injector.io/env: "A: '#{$telemetry.evil/URL}'"}
+spec: {containers: [{name: app, command: [app]}]}
+"""
+
+    status, out = lint(**{"middle.yaml": middle, "pod.yaml": pod})
+
+    what = "nothing called $db.data/KEY is offered here"
+    assert status == 3
+    assert [line for line in out.splitlines() if ": error: " in line] == [
+        f"pod.yaml:1: error: SI-116 spec.env.URL for URL (ServiceSecrets evil/telemetry): {what}"
+    ]

@@ -37,10 +37,6 @@ Examples:
 """
 
 
-_OF_THE_TAKER = (errors.FOREIGN, errors.STEERING_NAME)
-"""A key that its owner may well have, and that nobody else may take."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One problem at its place; a `warning` would not be refused by the cluster."""
@@ -90,35 +86,57 @@ def main(argv: Sequence[str]) -> int:
 
 def findings(world: World) -> Iterator[Finding]:
     """Yield everything that is wrong with the documents."""
-    for document in world.documents:
+    wrong = [_mistakes(document, world) for document in world.documents]
+    # What another object has wrong is found where that one stands. What it may well have, and only
+    # its taker may not, is found at the taker, and so is what stands in none of the documents.
+    told = {
+        problem
+        for document, problems in zip(world.documents, wrong, strict=True)
+        for problem in problems
+        if _is_own(problem, document, world)
+    }
+    for document, problems in zip(world.documents, wrong, strict=True):
         kind = str(document.raw.get("kind") or "")
+        for problem in problems:
+            if _is_own(problem, document, world):
+                yield _finding(document, problem)
+            elif problem not in told:
+                yield _at_imports(document, problem)
         if kind in offline.KINDS:
-            own = places.origin(document, world.namespace)
-            for problem in validate.mistakes(kind, document.raw, world.catalog):
-                # What another object has wrong is found where that one stands, unless it is only
-                # wrong for who takes it.
-                if problem.origin in ("", own):
-                    yield _finding(document, problem)
-                elif problem.code in _OF_THE_TAKER:
-                    yield _at_imports(document, problem)
-            for problem in leases.of_object(world.catalog, own):
+            for problem in leases.of_object(
+                world.catalog, places.origin(document, world.namespace)
+            ):
                 yield _finding(document, problem, level="warning")
         if kind == "ServiceSecrets":
             yield from _endpoints(document)
         yield from _misplaced(document, kind)
         yield from _advice(document, kind)
+    told.update(*wrong)
     for document, template in world.pods:
-        yield from _pod(world, document, template)
+        yield from _pod(world, document, template, told)
 
 
-def _pod(world: World, document: Document, template: PodTemplate) -> Iterator[Finding]:
+def _mistakes(document: Document, world: World) -> tuple[Problem, ...]:
+    kind = str(document.raw.get("kind") or "")
+    if kind not in offline.KINDS:
+        return ()
+    return validate.mistakes(kind, document.raw, world.catalog)
+
+
+def _is_own(problem: Problem, document: Document, world: World) -> bool:
+    return problem.origin in ("", places.origin(document, world.namespace))
+
+
+def _pod(
+    world: World, document: Document, template: PodTemplate, told: set[Problem]
+) -> Iterator[Finding]:
     first = replace(template, pod=dict(offline.before_injection(template.pod)))
     outcome = decide.decide(manifests.request(first), world.catalog, offline.INJECTION)
     for problem in outcome.problems:
         # What a service has wrong is found where the service stands.
         if not problem.origin.startswith(offline.KINDS):
             yield _finding(document, problem)
-        elif problem.code in _OF_THE_TAKER:
+        elif problem not in told:
             yield replace(_finding(document, problem), line=document.line)
     if outcome.more:
         what = f"and {outcome.more} more problems of this pod"

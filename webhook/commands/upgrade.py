@@ -22,13 +22,19 @@ def denied(world: World) -> dict[str, tuple[Problem, ...]]:
             namespace = metadata.get("namespace") or world.namespace
             raw = {**document.raw, "metadata": {**metadata, "namespace": namespace}}
             name = f"{kind} {namespace}/{metadata.get('name')}"
-            found[name] = _chosen(validate.mistakes(kind, raw, world.catalog))
+            found[name] = _chosen(validate.mistakes(kind, raw, world.catalog), name)
     for _, template in world.pods:
         first = offline.before_injection(template.pod)
         problems = decide.make(template.namespace, first, world.catalog, offline.INJECTION)[2]
-        found[f"{template.kind} {template.namespace}/{template.name}"] = _chosen(problems)
+        found[f"{template.kind} {template.namespace}/{template.name}"] = _chosen(problems, "")
     return {name: problems for name, problems in found.items() if problems}
 
 
-def _chosen(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    return tuple(problem for problem in problems if problem.code in CODES)
+def _chosen(problems: tuple[Problem, ...], own: str) -> tuple[Problem, ...]:
+    """Return what the rules are about: a key not offered to another's expression is, too."""
+    return tuple(
+        problem
+        for problem in problems
+        if problem.code in CODES
+        or (problem.code == errors.IMPORT and problem.origin not in ("", own))
+    )
