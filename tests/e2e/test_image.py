@@ -3,6 +3,7 @@
 import json
 
 from tests.e2e.testbed.cluster import Cluster
+from webhook.core import our_container
 
 _PYTHON = ["/usr/bin/python", "-I"]
 
@@ -114,3 +115,41 @@ def test_the_image_holds_what_start_up_needs_and_no_shell(
         "owner": 0,
         "ctypes": False,
     }
+
+
+_FOREIGN = {
+    "LD_PRELOAD": "/evil.so",
+    "LD_LIBRARY_PATH": "/evil",
+    "PYTHONPATH": "/evil",
+    "PYTHONHOME": "/evil",
+    "SSL_CERT_FILE": "/evil",
+    "HTTPS_PROXY": "http://evil.example",
+    "SECRET_INJECTOR_TERMINATION_LOG": "/evil",
+    "SECRET_INJECTOR_LOG_LEVEL": "info",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://evil.example/",
+}
+
+
+def test_the_fetcher_starts_whatever_others_put_into_its_environment(
+    cluster: Cluster, namespace: str, image: str
+):
+    """Neither loader nor interpreter sees it; a cloud's identity that is none is left out, told."""
+    fields = {
+        "command": our_container.COMMAND,
+        "args": our_container.FETCH,
+        "env": [{"name": name, "value": value} for name, value in _FOREIGN.items()],
+        "workingDir": "/tmp",
+    }
+
+    status, said = run(cluster, namespace, restricted("foreign", image, **fields))
+
+    lines = said.splitlines()
+    assert status == 2
+    assert lines[0].startswith(
+        "SI-615 launcher: variable not passed to the fetcher"
+        ' "AWS_CONTAINER_CREDENTIALS_FULL_URI": it is not'
+    )
+    assert [line for line in lines if line.startswith("SI-")][1:] == [
+        "SI-201 SECRET_INJECTOR_PLAN is not set"
+    ]
+    assert "evil" not in said

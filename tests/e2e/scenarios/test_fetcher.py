@@ -63,6 +63,47 @@ def test_our_container_holds_the_tokens_of_its_stores_and_no_right_beyond(
     assert served == {b"USER": b"shop", b"KEY": b"from a Secret"}
 
 
+LOOK = """
+for process in /proc/[0-9]*; do
+    read -r name < $process/comm
+    for file in environ maps root/app/start.py cwd/app/start.py; do
+        (: < $process/$file) 2>/dev/null && echo "$name $file"
+    done
+done; true
+"""
+
+
+def test_a_neighbour_of_the_same_user_in_a_shared_pid_namespace_cannot_read_our_container(tenant):
+    """A sidecar that starts before ours sees the process, and nothing of it."""
+    tenant.put_vault("db", user="shop")
+    env = {"USER": f"#{{vault:secret/{tenant.namespace}/db#user}}"}
+    peer = pods.restricted(pods.app("peer", command=pods.SLEEP), user=int(NOBODY))
+    pod = pods.pod(
+        "shared",
+        pods.bare(command=["/envdump"]),
+        annotations=pods.asking(env=env, **{"init-after": "peer"}),
+        shareProcessNamespace=True,
+        initContainers=[{**peer, "restartPolicy": "Always"}],
+    )
+    tenant.vault.hang()
+    try:
+        tenant.apply(pod)
+        tenant.cluster.wait(
+            "Pod", "shared", tenant.namespace, until_true=is_fetching, what="our container"
+        )
+        seen = tenant.cluster.exec(
+            *("shared", "peer", "sh", "-c", "cat /proc/[0-9]*/comm"), namespace=tenant.namespace
+        )
+        told = tenant.cluster.exec("shared", "peer", "sh", "-c", LOOK, namespace=tenant.namespace)
+    finally:
+        tenant.vault.resume()
+
+    assert b"python" in seen
+    names = {line.split()[0] for line in told.splitlines()}
+    assert b"sh" in names
+    assert names & {b"python", b"python3.15", b"launcher"} == set()
+
+
 def claims_of(token):
     """Return the claims of a JSON Web Token."""
     payload = token.split(b".")[1]
