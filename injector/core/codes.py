@@ -200,6 +200,12 @@ FINAL_STATE = code(
     "the pod was changed after the injection",
     "see which other webhook changes the field named, or create the pod without our parts",
 )
+LITERAL = code(
+    "SI-132",
+    USAGE,
+    "a literal looks like a secret",
+    "store it and write a reference to it; then give the old value up, for it has been seen",
+)
 # 2xx: how a program of ours was called.
 ARGUMENT = code(
     "SI-201",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +18,16 @@ from webhook.commands.offline import World
 from webhook.core import (
     decide,
     leases,
+    literals,
     manifests,
     policy_advice,
     resources,
     steering,
     validate,
+    yamltext,
 )
+from webhook.core import pod as pods
+from webhook.core.annotations import PREFIX, ours
 from webhook.core.manifests import PodTemplate
 from webhook.core.review import Kind, Request
 from webhook.core.steering import Steers
@@ -109,11 +114,13 @@ def findings(world: World) -> Iterator[Finding]:
                 yield _finding(document, problem, level="warning")
         if kind == "ServiceSecrets":
             yield from _endpoints(document)
+        yield from _literals(document, kind)
         yield from _misplaced(document, kind)
         yield from _advice(document, kind)
     told.update(*wrong)
     for document, template in world.pods:
         yield from _pod(world, document, template, told)
+        yield from _annotated_literals(document, template)
 
 
 def _mistakes(document: Document, world: World) -> tuple[Problem, ...]:
@@ -166,6 +173,26 @@ def _endpoints(document: Document) -> Iterator[Finding]:
             place = f"spec.env.{name}"
             problem = Problem(code=errors.STEERING_NAME, what=what, source=place, hint=hint)
             yield replace(_finding(document, problem), level="warning")
+
+
+def _literals(document: Document, kind: str) -> Iterator[Finding]:
+    """Yield a warning for each literal of an object that looks like a secret."""
+    spec = document.raw.get("spec")
+    if kind in ("ServiceSecrets", "EnvironmentSecrets") and isinstance(spec, dict):
+        for part in ("env", "files"):
+            for problem in literals.findings(spec.get(part), place=f"spec.{part}"):
+                yield _finding(document, problem, level="warning")
+
+
+def _annotated_literals(document: Document, template: PodTemplate) -> Iterator[Finding]:
+    """Yield the same for the values that a pod's annotations write."""
+    for name, text in ours(pods.annotations_of(template.pod)).items():
+        if name.partition(".")[0] in ("env", "files"):
+            with contextlib.suppress(yamltext.YamlSlip):  # the pod's own findings say so
+                entries = yamltext.parse(str(text))
+                place = f"annotation {PREFIX}{name}"
+                for problem in literals.findings(entries, place=place, is_raw=True):
+                    yield _finding(document, problem, level="warning")
 
 
 def _misplaced(document: Document, kind: str) -> Iterator[Finding]:
