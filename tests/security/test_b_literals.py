@@ -60,6 +60,7 @@ ORDINARY = {
     "USER_ONLY": "postgres://shop@db/shop",
     "PASS": "#{vault:kv/shop/db#password}",
     "PASS_PREFIXED": "prefix-#{vault:kv/shop/db#password}",
+    "BROKEN_PASSWORD": "#{vault:kv//shop#password1}",
     "COMMIT": "9f86d081884c7d659a2feaa0c55ad01512345678",
     "IMAGE": f"registry.example.org/shop@sha256:{HEX}{HEX}",
     "PUBLIC_KEY": "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n",

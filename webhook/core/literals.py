@@ -111,7 +111,8 @@ def _likeness(name: str, text: object) -> str:
     # An expression stands for what a password may be made of: `postgres://u:#{...}@host`.
     if any(_is_chosen(found) for found in _URL_PASSWORD.findall("\0".join(literals))):
         return "a password in an address"
-    return _likeness_by_name(name, text) if literals == (text,) else ""
+    is_plain = literals == (text,) and "#{" not in text
+    return _likeness_by_name(name, text) if is_plain else ""
 
 
 def _likeness_by_name(name: str, text: str) -> str:
