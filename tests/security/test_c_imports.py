@@ -236,3 +236,16 @@ def test_an_importer_is_stored_with_a_warning_where_the_mistake_is_the_exporters
 
     assert found.kind == "allow"
     assert [text[:6] for text in found.warnings] == ["SI-130"]
+
+
+def test_a_slip_in_a_foreign_expression_names_none_of_its_neighbours():
+    """The exporter reads the hint in its own denial; the importer is told no other key's name."""
+    there = exporter(
+        {"API_KEY": "#{HIDEN}", "HIDDEN": "x"},
+        exports=[{"to": {"namespaces": ["shop"]}, "keys": ["API_KEY"]}],
+    )
+
+    found = decided(TAKEN, there)
+
+    assert asking.codes(found) == ["SI-116"]
+    assert not any("HIDDEN" in problem.render() for problem in found.problems)

@@ -65,7 +65,8 @@ class Evaluation:
         self.authors: list[Author] = []
         self.versions: set[str] = set()
         self._reported: set[str] = set()
-        self._done: dict[tuple[tuple[str, ...], int, Chain], int | None] = {}
+        self._done: dict[tuple[tuple[str, ...], int, Chain | None], int | None] = {}
+        self._own_authors: dict[tuple[str, ...], Author] = {}
         self._stack: list[tuple[tuple[str, ...], str]] = []
         self._steps = 0
 
@@ -99,7 +100,7 @@ class Evaluation:
     def value(self, definition: KeyDef | FileDef, scope: Scope, chain: Chain = OWN) -> int | None:
         """Return the index of a definition's value; None if it failed."""
         # Definitions live as long as the snapshot and the wish: their identity is safe to keep.
-        memo = (scope.id, id(definition), chain)
+        memo = (scope.id, id(definition), None if chain is OWN else chain)
         if memo in self._done:
             return self._done[memo]
         parts: list[Part] = []
@@ -142,15 +143,18 @@ class Evaluation:
         self.problems.append(problem_of(by, code, what, hint))
 
     def _add(self, value: PlanValue, scope: Scope, chain: Chain) -> int:
-        is_service = scope.id[0] == "service"
         self.values.append(value)
-        self.authors.append(
-            Author(
+        author = self._own_authors.get(scope.id) if chain is OWN else None
+        if author is None:
+            is_service = scope.id[0] == "service"
+            author = Author(
                 service=(scope.namespace, scope.service) if is_service else None,
                 definers=self._judged_for(scope, chain) or (self.namespace,),
                 foreign=tuple(sorted(chain.foreign)),
             )
-        )
+            if chain is OWN:
+                self._own_authors[scope.id] = author
+        self.authors.append(author)
         return len(self.values) - 1
 
     def _judged_for(self, scope: Scope, chain: Chain) -> tuple[str, ...]:
@@ -220,7 +224,9 @@ class Evaluation:
         found = scope.inherited.get(name)
         if found is None:
             what = f'there is no key "{name}" in this set'
-            self.problem(errors.IMPORT, by, what, word=name, known=scope.names())
+            # Which keys another namespace has is nothing that a slip of its own may tell.
+            known = () if chain.foreign else scope.names()
+            self.problem(errors.IMPORT, by, what, word=name, known=known)
             return None
         if self._is_too_long(chain, by):
             return None
