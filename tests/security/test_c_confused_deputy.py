@@ -277,6 +277,18 @@ class TestTransit:
 
         assert found.kind == "inject", found.problems
 
+    def test_who_passes_a_key_on_must_grant_it_as_its_owner_must(self):
+        """The owner lets both have it; the service by which it is named lets only one."""
+        everybody = [{"to": {"namespaces": ["*"]}, "keys": ["KEY"]}]
+        owner = service("data", "db", {"KEY": "x"}, exports=everybody)
+        grant = [{"to": {"namespaces": ["evil"]}, "keys": ["KEY"]}]
+        front = service("data", "front", {"__import_svc": "$db"}, exports=grant)
+
+        found = decided(WAYS["reference"], evil({"URL": "#{$front.data/KEY}"}), owner, front)
+
+        assert asking.codes(found) == ["SI-116"]
+        assert "nothing called $front.data/KEY is offered here" in found.problems[0].what
+
     def test_ones_own_key_through_a_foreign_expression_is_read_for_both(self):
         """A key that shop exports to evil does not come back with shop's Secret in evil's URL."""
         own = service(
