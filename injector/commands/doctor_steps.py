@@ -16,6 +16,7 @@ from injector.core.secret import Failure, LoginFailed
 from injector.core.stores import Store
 from injector.core.stores.address import Server
 from injector.deadline import Deadline
+from injector.leaving import Leaving
 from injector.providers import Access, Session
 
 
@@ -63,8 +64,11 @@ def _of_site(store: Store, path: str | None, access: Access) -> Iterator[Step]:
         yield _step("resolve", _resolve, server)
         yield _step("connect", _connect, server, connector, store.timeout_s)
         yield _step("tls", _tls, server, connector, until)
+    leaving = Leaving()
+    access = replace(access, leaving=leaving)
     with contextlib.ExitStack() as cleanup:
         sessions: list[Session] = []
+        cleanup.callback(leaving.leave, is_lost=True)  # nobody uses what is read here
 
         def log_in() -> str:
             sessions.append(_log_in(store, access))

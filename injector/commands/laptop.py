@@ -20,6 +20,7 @@ from injector.core.record import Record, hidden
 from injector.core.render import Rendered, render
 from injector.deadline import Deadline
 from injector.fetch import fetch
+from injector.leaving import Leaving
 
 PLANNER = "webhook.commands.laptop:plan"
 _Planned = tuple[str, Plan, tuple[str, ...]]
@@ -53,8 +54,13 @@ def values(wanted: Wanted) -> Values:
     for warning in warnings:
         tell(f"warning: {warning}")
     p = _part(whole, wanted.only)
-    fetched = fetch(p, None, Deadline.after(p.deadline_s))
-    rendered = render(p, fetched.answers, today=time.strftime("%Y-%m-%d", time.gmtime()))
+    leaving, is_lost = Leaving(), True
+    try:
+        fetched = fetch(p, None, Deadline.after(p.deadline_s), leaving=leaving)
+        rendered = render(p, fetched.answers, today=time.strftime("%Y-%m-%d", time.gmtime()))
+        is_lost = False
+    finally:
+        leaving.leave(is_lost=is_lost)
     (of_container,) = rendered or (Rendered(name=name, env=(), files=()),)
     origins = [
         (target, f"{value.origin} {value.key}")

@@ -144,3 +144,32 @@ def test_the_webhook_does_not_warn_of_leases():
     pod = asking.pod({"env": 'X: "#{vault:aws/creds/x#k}"'})
 
     assert asking.outcome(pod, asking.vault()).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "left"),
+    [
+        (("doctor", "store", "--path", "database/creds/app"), 0, 0),
+        (("env", "-f", "good.yaml"), 0, 1),
+        (("env", "-f", "bad.yaml"), 6, 0),
+    ],
+    ids=["doctor", "a command with values", "a command without"],
+)
+def test_a_persons_commands_log_out_as_well(tmp_path, server, argv, status, left):
+    """`doctor` uses nothing that it reads; the others keep a lease if its values went somewhere."""
+    folder = tmp_path / ".secret-injector"
+    folder.mkdir()
+    (folder / "id").write_text("s3cret")
+    auth = {"appRole": {"roleId": "role", "secretId": {"file": str(folder / "id")}}}
+    spec = {"vault": {"address": server.address, "auth": auth}}
+    head = {"apiVersion": "secret-injector.io/v1alpha1"}
+    store = {**head, "kind": "ClusterSecretStore", "metadata": {"name": "store"}, "spec": spec}
+    (folder / "stores.yaml").write_text(json.dumps(store))
+    for name, key in (("good", "username"), ("bad", "nokey")):
+        env = {"A": f"#{{store:database/creds/app#{key}}}"}
+        service = {"kind": "ServiceSecrets", "metadata": {"name": name}, "spec": {"env": env}}
+        (tmp_path / f"{name}.yaml").write_text(json.dumps({**head, **service}))
+
+    done = run(tmp_path, *argv)
+
+    assert (done.returncode, server.tokens()) == (status, left), done.stderr
