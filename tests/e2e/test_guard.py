@@ -527,6 +527,18 @@ def test_the_largest_pod_is_judged_within_the_budget(verdict):
     assert verdict(pod) == "container app, " + LAUNCH
 
 
+def test_the_largest_pod_with_text_like_references_is_judged_within_the_budget(verdict):
+    """128 containers with 40 texts that `inline` leaves out: each of them is looked at."""
+    asks = {f"{PREFIX}inject": "true", f"{PREFIX}inline": "DB_*,API_KEY,*_TOKEN"}
+    pod = bare(asks)
+    env = [{"name": f"NAME_{n}", "value": "#{" + "x" * 40} for n in range(40)]
+    pod["spec"]["containers"] = [
+        {"name": f"app-{number}", "image": "app", "env": env} for number in range(128)
+    ]
+
+    assert verdict(pod) is None
+
+
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
