@@ -14,6 +14,8 @@ CLUSTER = (
     asking.service("shop", "db", {"DB": "#{vault:kv/shop/db#password}"}),
 )
 PLAN = "SECRET_INJECTOR_PLAN"
+NAMESPACE = "shop"
+"""Where these pods are."""
 
 
 def asked():

@@ -24,6 +24,7 @@ from tests.e2e.testbed.pki import pem_of_jwk
 from tests.e2e.testbed.postgres import Postgres
 from tests.e2e.testbed.space import Space
 from tests.e2e.testbed.vault import Vault
+from tests.tampering import NAMESPACE as APART
 
 _VAULT_NAMESPACE = "vault"
 _KEPT_RUNS = 5
@@ -84,6 +85,14 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
         path = cluster.api.resource("Pod").path(name, pod["metadata"]["name"])
         cluster.api.request("DELETE", path, {"gracePeriodSeconds": 0})
     cluster.api.request("DELETE", cluster.api.resource("Namespace").path(None, name))
+
+
+@pytest.fixture(scope="session")
+def apart(cluster: Cluster) -> str:
+    """Return a namespace that the installed release leaves alone, for pods that look injected."""
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": APART}})
+    cluster.wait("ServiceAccount", "default", APART, until_true=bool, what="existence")
+    return APART
 
 
 @pytest.fixture(scope="session")

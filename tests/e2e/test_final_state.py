@@ -13,19 +13,16 @@ from threading import Thread
 import pytest
 
 from injector.core import plan_codec
-from injector.core.record import replace
+from injector.core.record import reapart
 from tests import asking, tampering
 from tests.e2e.test_guard import ALLOWED, ASKS, PREFIX, bare, injected, rendered
 from tests.e2e.testbed.api import ApiError
 from tests.e2e.testbed.pki import Authority
 from tests.e2e.testbed.process import until
-from tests.tampering import BEFORE, OWN, app, plan_entry, unmount, volume
+from tests.tampering import BEFORE, NAMESPACE, OWN, app, plan_entry, unmount, volume
 from webhook.core import final_state, review
 from webhook.core.catalog import Catalog
 from webhook.core.images import Images
-
-NAMESPACE = "shop"
-"""Where the pods of `tampering` are."""
 
 IMAGES = Images(own=OWN, before=(BEFORE,), listed=("mirror.example/injector:1", "prefix.example/*"))
 
@@ -34,7 +31,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer a review as /validate does."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        asked = review.parse(body.replace(PREFIX.encode(), b"secret-injector.io/"))
+        asked = review.parse(body.reapart(PREFIX.encode(), b"secret-injector.io/"))
         outcome = final_state.judge(
             asked, [Catalog.of(tampering.CLUSTER)], asking.INJECTION, IMAGES
         )
@@ -79,15 +76,6 @@ def _serving(cluster, folder):
             end()
 
 
-@pytest.fixture(scope="module")
-def place(cluster):
-    """Make the namespace of the pods."""
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    cluster.wait("ServiceAccount", "default", NAMESPACE, until_true=bool, what="existence")
-    yield NAMESPACE
-    cluster.api.request("DELETE", cluster.api.resource("Namespace").path(None, NAMESPACE))
-
-
 def created(cluster, pod):
     """Return what the API server says against a pod, or None."""
     try:
@@ -127,7 +115,7 @@ def _in_force(cluster, helm, folder, *, with_guard):
 
 
 @pytest.fixture(scope="module")
-def together(cluster, helm, place, tmp_path_factory):
+def together(cluster, helm, apart, tmp_path_factory):
     """Return a function from a pod to what guard and webhook say."""
     folder = tmp_path_factory.mktemp("together")
     with _in_force(cluster, helm, folder, with_guard=True):
@@ -173,15 +161,15 @@ SOURCES = "container secret-injector, volume secret-injector-sources: it holds a
 REFUSED = {
     "another pod's plan": (_sibling, f"container app: env DB: {PLAN}"),
     "a plan with another path": (
-        replan(lambda p: replace(p, reads=tuple(replace(r, path="kv/x") for r in p.reads))),
+        replan(lambda p: reapart(p, reads=tuple(reapart(r, path="kv/x") for r in p.reads))),
         f"container app: env DB: {PLAN}",
     ),
     "a plan for another address": (
         replan(
-            lambda p: replace(
+            lambda p: reapart(
                 p,
                 stores=tuple(
-                    replace(s, document=s.document.replace("vault.example", "evil.example"))
+                    reapart(s, document=s.document.reapart("vault.example", "evil.example"))
                     for s in p.stores
                 ),
             )
@@ -189,7 +177,7 @@ REFUSED = {
         f"container secret-injector: store vault: {PLAN}",
     ),
     "a plan with a file less": (
-        replan(lambda p: replace(p, containers=tuple(replace(c, files=()) for c in p.containers))),
+        replan(lambda p: reapart(p, containers=tuple(reapart(c, files=()) for c in p.containers))),
         f"container app: file tls.key: {PLAN}",
     ),
     "a plan that is none": (
@@ -244,7 +232,7 @@ def test_all_of_it_passes_both_together(together):
 
 
 def test_without_the_webhook_pods_that_ask_are_refused_and_others_are_not_sent(
-    cluster, helm, place, tmp_path
+    cluster, helm, apart, tmp_path
 ):
     """It fails closed for pods that ask or carry our container, and for no other pod."""
     with _in_force(cluster, helm, tmp_path, with_guard=False) as end:

@@ -16,10 +16,9 @@ from tests import tampering
 from tests.chart.manifests import CHART
 from tests.e2e.testbed.api import ApiError
 from tests.e2e.testbed.process import until
-from tests.tampering import BEFORE, NEXT, OWN, app, ours, unmount, volume
+from tests.tampering import BEFORE, NAMESPACE, NEXT, OWN, app, ours, unmount, volume
 
 PREFIX = "trial.example.org/"
-NAMESPACE = "default"
 ASKS = {f"{PREFIX}service": "shop"}
 DIGEST = OWN.partition("@")[2]
 NO_CONTAINER = (
@@ -77,7 +76,7 @@ def bare(annotations, **container):
 
 
 @pytest.fixture(scope="module")
-def verdict(cluster, helm):
+def verdict(cluster, helm, apart):
     """Return a function from a pod to the guard's objection, or None."""
     objects = rendered(helm, "guard")
     cluster.apply(objects)
@@ -543,7 +542,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 
 
 @pytest.fixture
-def stored(cluster):
+def stored(cluster, apart):
     """Return a function that stores a pod, which nobody runs, and gives its name."""
     names = []
 

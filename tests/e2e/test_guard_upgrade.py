@@ -2,7 +2,6 @@
 
 from tests.e2e.test_guard import (
     ASKS,
-    NAMESPACE,
     PREFIX,
     STRATEGIC,
     bare,
@@ -15,7 +14,7 @@ from tests.e2e.test_guard import (
 from tests.e2e.testbed.api import ApiError
 from tests.e2e.testbed.images import BUSYBOX_IMAGE
 from tests.e2e.testbed.process import until
-from tests.tampering import app, ours
+from tests.tampering import NAMESPACE, app, ours
 
 __all__ = ["stored"]
 
@@ -79,7 +78,7 @@ def refusal(cluster, pod):
     return None
 
 
-def test_a_job_of_an_earlier_release_finishes_and_its_pods_go(local_cluster, helm):
+def test_a_job_of_an_earlier_release_finishes_and_its_pods_go(local_cluster, helm, apart):
     """A Job that was injected by an earlier release ends after the upgrade, and is cleaned up."""
     own = {"name": "secret-injector", "image": BUSYBOX_IMAGE, "imagePullPolicy": "Never"}
     main = {**own, "name": "app", "command": ["sh", "-c", "until [ -e /go/on ]; do sleep 1; done"]}

@@ -16,6 +16,7 @@ from tests.e2e.testbed.cluster import Cluster, Object
 from tests.e2e.testbed.helm import Helm
 from tests.e2e.testbed.process import until
 from tests.e2e.testbed.vault import AUDIENCE, Vault
+from tests.tampering import NAMESPACE as APART
 
 RELEASE = NAMESPACE = "secret-injector"
 MUTATING = "MutatingWebhookConfiguration"
@@ -170,6 +171,8 @@ def values(image: str) -> Object:
         },
         "resources": {"requests": {"cpu": "20m"}},
         "tests": {"enabled": False},
+        # Where tests of the chart's parts have pods of their own making; see `apart`.
+        "webhook": {"excludedNamespaces": ["kube-system", APART]},
     }
 
 
