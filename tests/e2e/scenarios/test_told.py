@@ -35,12 +35,16 @@ def notes(local_cluster, namespace, outcome):
 
 
 def reviews(system, namespace):
-    """Return the lines of all replicas about a namespace."""
+    """Return the lines of all replicas about injections in a namespace."""
     lines = []
     for replica in system.replicas():
         text = system.cluster.logs(replica["metadata"]["name"], "webhook", OURS).decode()
         lines += [json.loads(line) for line in text.splitlines()]
-    return [line for line in lines if line.get("namespace") == namespace]
+    return [
+        line
+        for line in lines
+        if line.get("namespace") == namespace and line.get("endpoint") == "/mutate"
+    ]
 
 
 def test_an_injected_pod_is_accounted_for_from_request_to_read(system, local_cluster, tenant):
