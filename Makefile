@@ -7,6 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 PIP    := .venv/bin/python -m pip --disable-pip-version-check
 UV     := build/uv/bin/uv
+FUZZ_S ?= 60
 LOCK   := pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --quiet \
           --custom-compile-command "make lock"
 CODE   := injector webhook tests
@@ -76,6 +77,16 @@ e2e: setup ## Run the examples on a real one-node Kubernetes
 	.venv/bin/python -m tests.e2e.testbed build
 	.venv/bin/pytest tests/e2e
 
+# Atheris, which only make fuzz uses.
+.venv/fuzzer: .venv/locked requirements/fuzz.txt
+	$(PIP) install --quiet --require-hashes --only-binary :all: --no-compile --requirement requirements/fuzz.txt
+	@touch $@
+
+.PHONY: fuzz
+fuzz: setup .venv/fuzzer ## Fuzz every parser, FUZZ_S seconds each (FUZZ=TARGET for one)
+	@tools/need-clang
+	.venv/bin/python -m tests.fuzz --seconds $(FUZZ_S) $(FUZZ)
+
 .PHONY: bench
 bench: setup ## Measure start-up, fetching and admission
 	.venv/bin/python -m tests.bench
@@ -89,6 +100,8 @@ lock: $(UV) ## Resolve the locked packages again
 	$(UV) $(LOCK) --group dev --output-file requirements/dev.txt $(LOCKFLAGS)
 	$(UV) $(LOCK) --constraint requirements/dev.txt --output-file requirements/runtime.txt $(LOCKFLAGS)
 	$(UV) $(LOCK) --group sdks --constraint requirements/dev.txt --output-file requirements/sdks.txt $(LOCKFLAGS)
+	$(UV) pip compile --group fuzz --universal --python-version 3.11 --generate-hashes --quiet \
+	  --custom-compile-command "make lock" --output-file requirements/fuzz.txt $(LOCKFLAGS)
 	$(UV) pip compile requirements/image.in --universal --python-version 3.15 --generate-hashes --quiet \
 	  --custom-compile-command "make lock" --output-file requirements/image.txt $(LOCKFLAGS)
 

@@ -20,8 +20,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from injector import local_file
-from injector.core import errors, pattern_syntax
-from injector.core.pattern import Pattern, PatternError
+from injector.core import errors, pattern, pattern_syntax
+from injector.core.pattern import PatternError
 from injector.core.reporting import some
 from injector.core.secret import Json, Number
 from injector.local_format import LocalFileError
@@ -35,7 +35,6 @@ _MAC_ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
 """What SOPS hashes first when only encrypted values are in the MAC."""
 
 _ANY_CASE = "(?i)"
-_MAX_RULE = 4096
 
 MAX_DEPTH = 32
 MAX_PATH = 4096
@@ -184,10 +183,12 @@ def _fitting(name: str, text: str) -> Callable[[str], bool]:
     """
     ignores_case = text.startswith(_ANY_CASE)
     try:
-        patterns = [
-            Pattern(each, ignores_case=ignores_case)
-            for each in pattern_syntax.alternatives(text.removeprefix(_ANY_CASE)[:_MAX_RULE])
-        ]
+        if len(text) > pattern.MAX_TEXT:
+            raise PatternError("the pattern is too long", pattern.MAX_TEXT)
+        each = pattern_syntax.alternatives(text.removeprefix(_ANY_CASE))
+        if sum(map(pattern.states, each)) >= pattern.MAX_STATES:
+            raise PatternError("the pattern is too large", 0)
+        patterns = [pattern.Pattern(one, ignores_case=ignores_case) for one in each]
     except PatternError as error:
         what = f"its {name} is no pattern that is supported: {error}"
         hint = "use characters, classes, groups and repetitions; docs/stores/sops.md lists them"
@@ -196,7 +197,7 @@ def _fitting(name: str, text: str) -> Callable[[str], bool]:
 
     def fits(key: str) -> bool:
         if key not in known:
-            known[key] = any(pattern.matches(key) for pattern in patterns)
+            known[key] = any(one.matches(key) for one in patterns)
         return known[key]
 
     return fits

@@ -38,10 +38,15 @@ def check(text: str) -> Node:
         raise PatternError(f"the pattern is longer than {MAX_TEXT} characters", MAX_TEXT)
     budget.spend(1 + len(text))
     tree = read(text)
-    states, steps = _size(tree)
-    if states >= MAX_STATES or steps > _MAX_STEPS:
+    size, steps = _size(tree)
+    if size >= MAX_STATES or steps > _MAX_STEPS:
         raise PatternError("the pattern is too large", 0)
     return tree
+
+
+def states(text: str) -> int:
+    """Return how many states a pattern takes; raises PatternError."""
+    return _size(check(text))[0]
 
 
 def _size(node: Node) -> tuple[int, int]:
@@ -52,11 +57,11 @@ def _size(node: Node) -> tuple[int, int]:
         case Sequence(nodes=nodes) | Choice(nodes=nodes):
             sizes = [_size(part) for part in nodes]
             own = isinstance(node, Choice)
-            return own + sum(states for states, _ in sizes), 1 + sum(steps for _, steps in sizes)
+            return own + sum(size for size, _ in sizes), 1 + sum(steps for _, steps in sizes)
         case Repeat(node=inner, least=least, most=most):
-            states, steps = _size(inner)
+            size, steps = _size(inner)
             times = least + 1 if most is None else most
-            return times * states + (1 if most is None else most - least), times * steps + 1
+            return times * size + (1 if most is None else most - least), times * steps + 1
 
 
 class Pattern:

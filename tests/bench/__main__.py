@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.figure import Figure
 
-BENCHES = ("fetch", "launcher", "admission", "resolution")
+BENCHES = ("fetch", "launcher", "parsing", "admission", "resolution")
 """The small ones first: Linux counts the memory of who forks as a child's peak."""
 RESULTS = Path("build/bench.json")
 

@@ -1,0 +1,43 @@
+"""The fuzz targets: a name, and the entry points that a target's first byte chooses from."""
+
+TARGETS = {
+    "grammar": ("grammar", "reference"),
+    "annotations": (
+        "annotation env",
+        "annotation files",
+        "annotation containers",
+        "annotation inline",
+        "annotation files-path",
+        "annotation refresh",
+        "annotation resources",
+        "annotation names",
+        "yaml",
+        "annotation env-mode",
+    ),
+    "objects": (
+        "value of an object",
+        "key of an object",
+        "rule of an object",
+        "import of an object",
+        "export of an object",
+        "preset of an object",
+        "file of an object",
+        "store",
+        "path",
+        "address",
+        "keys of an object",
+        "migrate",
+    ),
+    "plan": ("plan",),
+    "policies": ("policy", "globs", "pattern", "matched"),
+    "dotenv": ("dotenv",),
+    "sops": ("sops yaml", "sops json", "sops dotenv", "sops rule"),
+    "answers": ("answer", "json", "filters", "key vault", "local"),
+    "review": ("pod", "review"),
+}
+C_TARGETS = {
+    "launcher-env-file": "ENV_FILE",
+    "launcher-command": "COMMAND",
+    "launcher-fetcher": "FETCHER",
+}
+"""Name → what selects it in launcher_fuzz.c."""
