@@ -83,6 +83,14 @@ def cases(interpreter: Interpreter, plans: dict[str, str], folder: Path):
             root=root,
             user=user,
         )
+    if root is not None:
+        through = made[interpreter.name, "k8s"]
+        made[interpreter.name, "k8s, not through the launcher"] = Program(
+            argv=(*interpreter.command, "fetch"),
+            env={**interpreter.env, **through.env},
+            root=root,
+            user=user,
+        )
     return made
 
 
