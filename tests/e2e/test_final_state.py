@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 
 from injector.core import plan_codec
-from injector.core.record import reapart
+from injector.core.record import replace
 from tests import asking, tampering
 from tests.e2e.test_guard import ALLOWED, ASKS, PREFIX, bare, injected, rendered
 from tests.e2e.testbed.api import ApiError
@@ -31,7 +31,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer a review as /validate does."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        asked = review.parse(body.reapart(PREFIX.encode(), b"secret-injector.io/"))
+        asked = review.parse(body.replace(PREFIX.encode(), b"secret-injector.io/"))
         outcome = final_state.judge(
             asked, [Catalog.of(tampering.CLUSTER)], asking.INJECTION, IMAGES
         )
@@ -161,15 +161,15 @@ SOURCES = "container secret-injector, volume secret-injector-sources: it holds a
 REFUSED = {
     "another pod's plan": (_sibling, f"container app: env DB: {PLAN}"),
     "a plan with another path": (
-        replan(lambda p: reapart(p, reads=tuple(reapart(r, path="kv/x") for r in p.reads))),
+        replan(lambda p: replace(p, reads=tuple(replace(r, path="kv/x") for r in p.reads))),
         f"container app: env DB: {PLAN}",
     ),
     "a plan for another address": (
         replan(
-            lambda p: reapart(
+            lambda p: replace(
                 p,
                 stores=tuple(
-                    reapart(s, document=s.document.reapart("vault.example", "evil.example"))
+                    replace(s, document=s.document.replace("vault.example", "evil.example"))
                     for s in p.stores
                 ),
             )
@@ -177,7 +177,7 @@ REFUSED = {
         f"container secret-injector: store vault: {PLAN}",
     ),
     "a plan with a file less": (
-        replan(lambda p: reapart(p, containers=tuple(reapart(c, files=()) for c in p.containers))),
+        replan(lambda p: replace(p, containers=tuple(replace(c, files=()) for c in p.containers))),
         f"container app: file tls.key: {PLAN}",
     ),
     "a plan that is none": (
