@@ -48,3 +48,10 @@ def test_every_letter_of_stride_is_met():
     assert {letter for row in ROWS for letter in row.split("|")[1] if letter.isalpha()} == set(
         "STRIDE"
     )
+
+
+def test_every_security_test_is_on_the_page():
+    """A file in tests/security is the proof of a row of the page; name it where it belongs."""
+    files = {f"tests/security/{path.name}" for path in (ROOT / "tests/security").glob("test_*.py")}
+
+    assert sorted(files - {path for path, _ in NAMED}) == []
