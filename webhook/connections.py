@@ -46,6 +46,8 @@ class Connection(RequestHandler):
         super().connection_made(transport)
         self.head_since_s = self._loop.time()
         self._guest.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        if hasattr(transport, "set_read_buffer_limits"):  # TLS takes 256 KiB ahead by default
+            transport.set_read_buffer_limits(high=listener.RECEIVE_BYTES)
         self._move(Stage.UNPROVEN)
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -21,6 +21,8 @@ from webhook.crowd import Crowd, Guest, Stage
 log = structlog.get_logger()
 
 BACKLOG = 1024
+RECEIVE_BYTES = 32 * 1024
+"""Bytes in the kernel of what a peer sends unasked; TLS and HTTP copy as much at a time, thrice."""
 ACCEPTS_AT_ONCE = 16
 """Few, so that under a flood a handshake gets its turns before newcomers push it out."""
 SHORTAGE_S = 0.25
@@ -242,6 +244,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
             sockets.append(sock)
             sock.setblocking(False)  # noqa: FBT003  # the standard library's signature
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind(address)

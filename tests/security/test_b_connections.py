@@ -176,6 +176,18 @@ def test_a_thousand_idle_connections_cost_little_and_harm_nobody(tmp_path, opene
     assert peak < memory_limit_kib()
 
 
+def test_bodies_that_never_end_cost_little(tmp_path, opened):
+    """A peer that fills its share with large halves of reviews stays below the same mark."""
+    with running(tmp_path) as webhook:
+        for _ in range(300):
+            with contextlib.suppress(OSError):  # beyond its share a peer is refused
+                send(secured(webhook, opened), b" " * 127_000, missing=1000)
+        wait(lambda: (webhook.metric(stage("busy")) or 0) > 200)
+        peak = peak_kib(webhook)
+
+    assert peak < memory_limit_kib()
+
+
 def test_connections_give_way_in_order(tmp_path, opened):
     """First what has no handshake, the oldest first; then what asked nothing; then the idle."""
     with running(tmp_path, "--max-connections", "6", *EXEMPT) as webhook:
