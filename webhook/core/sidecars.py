@@ -102,6 +102,15 @@ KNOWN = (
     _row("Fluent Bit", "fluent-bit-sidecar-injected", "fluent-bit*"),
 )
 
+# Nearly every container has none of these names, and finds that out at once.
+_BY_NAME = {
+    name: tuple(row for row in KNOWN if name in row.names)
+    for name in {name for row in KNOWN for name in row.names}
+}
+_BY_PREFIX = tuple(
+    (name.removesuffix("*"), row) for row in KNOWN for name in row.names if name.endswith("*")
+)
+
 
 def skipped(pod: Mapping[str, Any], more: Sequence[Sidecar] = ()) -> dict[str, str]:
     """Return the pod's containers that others added: name → whose it is."""
@@ -117,13 +126,15 @@ def skipped(pod: Mapping[str, Any], more: Sequence[Sidecar] = ()) -> dict[str, s
 
 def _owner(container: pods.Container, more: Sequence[Sidecar]) -> str:
     name = container.name
-    rows = [row for row in (*more, *KNOWN) if any_matches(name, row.names)]
+    rows = [row for row in more if any_matches(name, row.names)]
+    rows += _BY_NAME.get(name, ())
+    rows += [row for prefix, row in _BY_PREFIX if name.startswith(prefix)]
     if not rows:
         return ""
     budget.spend(len(rows))
     repository = repository_of(str(container.raw.get("image") or ""))
     segments = repository.split("/")
-    starts = ["/".join(segments[index:]) for index in range(len(segments))][:16]
+    starts = ["/".join(segments[index:]) for index in range(min(len(segments), 16))]
     for row in rows:
         if any(any_matches(start, row.images) for start in starts):
             return row.owner

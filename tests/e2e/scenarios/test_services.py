@@ -216,7 +216,9 @@ def test_people_ask_the_cluster_itself(tenant):
         command = (sys.executable, "-m", "injector", *argv, "--cluster")
         return run(*command, env={**os.environ, **cluster.env}).decode().splitlines()
 
-    assert ask("explain", "trial") == [
+    *explained, reserved = ask("explain", "trial")
+    assert reserved.startswith("reserved for the pod, before → after injection: cpu ")
+    assert explained == [
         f"Pod {here}/trial",
         "└─ B   (container app)",
         "     is        #{$base/A}!",
