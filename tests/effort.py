@@ -11,7 +11,7 @@ MEASURABLE_S = 0.005
 SIZES = (16, 32, 64, 256, 1024, 4096, 65_536)
 MAX_RATIO = 3.0
 """How much more twice as much may cost: 2 when linear, 4 when quadratic."""
-GIVEN_UP_S = 5
+GIVEN_UP_S = 3
 
 
 class Endless(Exception):

@@ -389,7 +389,7 @@ ENTRY_POINTS = {
         openings=("", "kv/{namespace}/"),
     ),
     "store": EntryPoint(
-        read=_store, signs="a-./:[1{", openings=("", "https://", "arn:aws:iam::")
+        read=_store, signs="a-.:[{", openings=("", "https://", "arn:aws:iam::")
     ),
     "path": EntryPoint(read=_path, signs="/.a:-#", openings=("", "/", "a/")),
     "address": EntryPoint(read=_address, signs="1.:[]x0a"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from injector import nesting
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from webhook.core.catalog import Catalog
@@ -24,8 +25,10 @@ def load(path: Path) -> Catalog:
 
 def _objects(file: Path) -> Iterator[dict[str, Any]]:
     try:
-        documents = list(yaml.load_all(file.read_bytes(), Loader=yaml.CSafeLoader))
-    except (OSError, yaml.YAMLError) as error:
+        text = file.read_text(encoding="utf-8")
+        nesting.check(text)
+        documents = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         what = error.strerror if isinstance(error, OSError) else "it is not YAML"
         problem = Problem(code=errors.ARGUMENT, what=what or "unreadable", source=str(file))
         raise Refused([problem]) from None

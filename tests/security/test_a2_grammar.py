@@ -1,5 +1,8 @@
 """A2: a value costs no more than its length, in a pod, in an object and when written back."""
 
+import subprocess
+import sys
+
 import pytest
 
 from injector.core import grammar, reference
@@ -65,3 +68,25 @@ def test_an_object_of_as_many_keys_as_allowed_costs_little_whatever_they_hold(en
     raw = asking.service("evil", "s", {f"K{at}": entry for at in range(512)})
 
     assert cpu_s(lambda: resources.service(raw), runs=3) < 0.3
+
+
+DEEP = {"lists": "- " * 200_000, "flow": "[" * 200_000, "mappings": "{a: " * 100_000}
+
+
+@pytest.mark.parametrize("command", ["lint", "explain", "mutate", "policy test", "kubeconfig"])
+@pytest.mark.parametrize("name", DEEP)
+def test_a_command_refuses_a_file_of_endless_nesting(name, command, tmp_path):
+    """Exit status 2 and a line, not a segmentation fault."""
+    file = tmp_path / "deep.yaml"
+    file.write_text(DEEP[name])
+    arguments = {
+        "policy test": ["policy", "test", "--cases", str(file), "-f", str(tmp_path)],
+        "kubeconfig": ["lint", "--kubeconfig", str(file)],
+    }.get(command, [command, "-f", str(file)])
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "injector", *arguments], capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "SI-201" in ended.stderr

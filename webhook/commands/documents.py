@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
+from injector import nesting
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -75,7 +75,8 @@ def _texts(name: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:
 
 
 def _documents(file: str, text: str) -> Iterator[Document]:
-    loader = _Loader(text)
+    nesting.check(text)
+    loader = nesting.LOADER(text)
     try:
         while loader.check_node():
             node = loader.get_node()

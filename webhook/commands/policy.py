@@ -20,6 +20,7 @@ from typing import Any
 import click
 import yaml
 
+from injector import nesting
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from injector.core.fields import Fields
@@ -111,7 +112,7 @@ def load(file: Path, *, namespace: str) -> list[Case]:
     """Return the cases of a file; raises Refused (SI-201) with every mistake in it."""
     problems: list[Problem] = []
     try:
-        data = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        data = nesting.load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         problem = Problem(code=errors.ARGUMENT, what="cannot be read as YAML", source=str(file))
         raise Refused([problem]) from None
