@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from webhook.core.turns import Full, Turns
 from webhook.deciding import MOST_WAITING, TooMany
 
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = 4
 """Large bodies between their first bytes and their answer: 48 MiB when each is the largest."""
 
 

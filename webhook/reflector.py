@@ -33,8 +33,8 @@ from webhook.api import Api, ApiFailure, TooLarge
 log = structlog.get_logger()
 
 PAGE = 500
-PAGE_BYTES = 8 * 2**20
-"""A page of ordinary objects is a tenth of it; of the largest, 500 would be 750 MB."""
+PAGE_BYTES = 16 * 2**20
+"""A page of ordinary objects is a twentieth of it; of the largest, 500 would be 750 MB."""
 WATCH_S = (240, 300)
 """The server ends a watch after a time between these; all clients at once would be a herd."""
 SILENCE_S = 120
@@ -164,6 +164,8 @@ class Reflector:
             except TooLarge:
                 limit = max(1, limit // 8)
                 continue
+            if len(body) < PAGE_BYTES // 4:
+                limit = min(PAGE, limit * 2)
             page = _PAGE.decode(body)
             for raw in page.items or ():
                 prepared.append(self._sink.prepare(self.resource, self._item.decode(raw)))

@@ -61,6 +61,14 @@ def spend(steps: int = 1) -> None:
         raise over()
 
 
+def foresee(steps: int) -> None:
+    """Refuse at once what will take at least so many steps, when fewer are left; spends none."""
+    meter = _METER.get()
+    if meter is not None and meter.left < steps:
+        meter.left = -1
+        raise over()
+
+
 def over() -> OverBudget:
     """Return the error of a limit that was exceeded."""
     what = "the work that this input takes exceeds the budget"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.figure import Figure
 
-BENCHES = ("fetch", "launcher", "parsing", "admission", "resolution")
+BENCHES = ("fetch", "launcher", "parsing", "admission", "resolution", "fairness", "poison")
 """The small ones first: Linux counts the memory of who forks as a child's peak."""
 RESULTS = Path("build/bench.json")
 

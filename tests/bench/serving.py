@@ -20,20 +20,24 @@ from tests.server.apiserver import NAMESPACES, NODES, STORES, ApiServer
 from webhook import certificates
 
 HOST = "secret-injector.shop.svc"
+SERVICES = STORES.replace("clustersecretstores", "servicesecrets")
 
 
 class Served:
     """A running webhook: where it is, and whom to trust."""
 
-    def __init__(self, pid, port, ca):
-        """Keep the address."""
-        self.pid, self.port = pid, port
+    def __init__(self, pid, port, health, ca):
+        """Keep the addresses."""
+        self.pid, self.port, self.health = pid, port, health
         self.context = ssl.create_default_context(cadata=ca.decode())
 
 
 @contextlib.contextmanager
-def served(interpreter: Interpreter, folder: Path, core: int):
-    """Start the webhook's own process on one core; stop it at the end."""
+def served(interpreter: Interpreter, folder: Path, core: int, services=()):
+    """Start the webhook's own process on one core; stop it at the end.
+
+    `services` are objects that the API server has beside the store.
+    """
     root = interpreter.root
     place = (root / "tmp" if root else folder) / "webhook"
     place.mkdir()
@@ -55,7 +59,7 @@ def served(interpreter: Interpreter, folder: Path, core: int):
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, [core])  # what is started now inherits it
     with (
-        api_server(place / "kubeconfig"),
+        api_server(place / "kubeconfig", services),
         processes_in(root),
         log.open("wb") as stderr,
         subprocess.Popen(
@@ -67,13 +71,16 @@ def served(interpreter: Interpreter, folder: Path, core: int):
         ) as process,
     ):
         os.sched_setaffinity(0, cores)
+        begun_s = time.monotonic()
         try:
-            deadline = time.monotonic() + 20
-            while not (port := is_ready(log.read_bytes())):
+            deadline = time.monotonic() + 120
+            while not (ports := is_ready(log.read_bytes())):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"the webhook did not start: {log.read_text()}")
                 time.sleep(0.05)
-            yield Served(process.pid, port, pair.ca)
+            found = Served(process.pid, *ports, pair.ca)
+            found.begun_s = begun_s
+            yield found
         finally:
             process.send_signal(signal.SIGTERM)
 
@@ -94,31 +101,38 @@ def processes_in(root: Path | None):
 
 
 def is_ready(log):
-    """Return the reviews' port of a webhook that is ready, from its log; None before."""
+    """Return the ports of reviews and health of a webhook that is ready, from its log, or None."""
     started = re.search(rb'"reviews":(\d+),"health":(\d+)', log)
     if started is None:
         return None
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{int(started[2])}/readyz", timeout=5):
-            return int(started[1])
+            return int(started[1]), int(started[2])
     except OSError:
         return None
 
 
 @contextlib.contextmanager
-def api_server(kubeconfig):
+def api_server(kubeconfig, services=()):
     """Run an API server that has the review's store, in a thread; write a kubeconfig for it."""
     stop, begun = asyncio.Event(), threading.Event()
 
     async def serve():
         async with ApiServer() as server:
             await server.put(STORES, "vault", spec=review.STORE["spec"])
+            server.collections.add(SERVICES)
+            for number, service in enumerate(services):
+                await server.put(
+                    SERVICES, f"s{number}", metadata=service["metadata"], spec=service["spec"]
+                )
             await server.put(NAMESPACES, "shop")
             await server.put(NODES, "n", status={"nodeInfo": {"kubeletVersion": "v1.37.2"}})
             context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
             cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.port}"}}
             user = {"name": "u", "user": {"token": "t"}}
             lists = {"contexts": [context], "clusters": [cluster], "users": [user]}
+            for item in server.objects.values():
+                server._encoded(item)
             kubeconfig.write_text(json.dumps({"current-context": "c", **lists}))
             begun.set()
             await stop.wait()

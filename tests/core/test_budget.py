@@ -31,6 +31,17 @@ def test_a_limit_inside_a_limit_counts_on_its_own():
         budget.spend()
 
 
+def test_what_is_foreseen_to_exceed_the_limit_is_refused_before_it_is_done():
+    """Nothing is spent by looking ahead; what cannot fit exceeds the limit at once."""
+    budget.foresee(10**12)  # without a limit
+    with budget.limited(5) as meter:
+        budget.foresee(5)
+        assert meter.left == 5
+        with pytest.raises(OverBudget):
+            budget.foresee(6)
+        assert meter.is_exceeded
+
+
 def test_a_limit_stays_exceeded_whoever_caught_the_error():
     """A loop that takes every refusal for one more problem does not go on for ever."""
     with budget.limited(2) as meter:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from injector.core import budget, errors
+from injector.core import budget, errors, grammar
 from injector.core.budget import OverBudget
 from injector.core.errors import Problem
 from injector.core.fields import Fields
@@ -108,6 +108,7 @@ def service(raw: Mapping[str, Any]) -> Service:
         children = _spec(raw, origin, offers).children("exports")
         fields.take("exports")
         exports = tuple(_export(child) for child in children)
+        budget.foresee(_least_steps(raw))
         definitions = _definitions(fields, origin, problems)
         problems += offers
         fields.finish()
@@ -133,6 +134,7 @@ def environment(raw: Mapping[str, Any]) -> Environment:
         fields = _spec(raw, origin, problems)
         # Whose environment it is comes first: they are told why they get nothing of it.
         selector = selectors.take(fields, "namespaceSelector")
+        budget.foresee(_least_steps(raw))
         env, imports = Reader(origin, problems).env(fields.take("env"), "spec.env")
         if imports:
             what = "an environment imports from no service"
@@ -178,6 +180,24 @@ def unusable(origin: str) -> Problem:
 def is_usable(problems: tuple[Problem, ...]) -> bool:
     """Say whether an object with these problems was read at all; mistakes do not count."""
     return not any(problem.code in (errors.UNUSABLE, errors.INTERNAL_ERROR) for problem in problems)
+
+
+def _least_steps(raw: Mapping[str, Any]) -> int:
+    """Return how many steps the definitions of an object take at least, seen at a glance."""
+    spec = raw.get("spec")
+    steps = 0
+    for part in ("env", "files"):
+        entries = spec.get(part) if isinstance(spec, Mapping) else None
+        for entry in entries.values() if isinstance(entries, Mapping) else ():
+            text, pattern = entry, None
+            if isinstance(entry, Mapping):
+                text, pattern = entry.get("value"), entry.get("matches")
+            if isinstance(text, str):
+                braces = text.count("#{") - text.count("##{")
+                steps += max(0, braces) * grammar.EXPRESSION_STEPS
+            if isinstance(pattern, str):
+                steps += len(pattern)
+    return steps
 
 
 def _definitions(fields: Fields, origin: str, problems: list[Problem]) -> Definitions:
