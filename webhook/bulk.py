@@ -10,7 +10,7 @@ from webhook.core.turns import Full, Turns
 from webhook.deciding import MOST_WAITING, TooMany
 
 MOST_AT_ONCE = 4
-"""Large bodies between their first bytes and their answer: 48 MiB when each is the largest."""
+"""Large bodies between their first bytes and their answer: 12 MiB when each is the largest."""
 
 
 class Bulk:

@@ -351,5 +351,5 @@ async def test_a_loop_that_hangs_is_told_from_one_that_works():
 
 
 def test_large_bodies_together_fit_the_memory():
-    """As many of the largest as have a place are 48 MiB."""
-    assert bulk.MOST_AT_ONCE * 3 * 2**20 == 48 * 2**20
+    """As many of the largest as have a place are 12 MiB."""
+    assert bulk.MOST_AT_ONCE * 3 * 2**20 == 12 * 2**20
