@@ -12,6 +12,7 @@ from hypothesis import given
 
 from injector.core import plan_codec
 from tests import asking, strategies
+from webhook.commands import laptop
 from webhook.core import annotations, resources
 from webhook.core.inline import MAX_OPENINGS
 from webhook.core.our_container import PLAN_VARIABLE
@@ -354,3 +355,27 @@ def test_lint_and_mutate_follow_the_same_rule(tmp_path, capsys):
     out = capsys.readouterr()
     assert _env(yaml.safe_load(out.out))["MESSAGE"] == MESSAGE
     assert "MESSAGE (app)" in out.err
+
+
+def test_explain_and_run_follow_the_same_rule(tmp_path, capfd):
+    """What stays text is no key of the pod, for whoever explains it or runs it."""
+    from webhook.commands import explain
+
+    pod = _pod({"env": "OWN: 'x'"}, _app(MESSAGE=MESSAGE))
+    file = tmp_path / "pod.yaml"
+    file.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", **pod}))
+
+    assert explain.main(["-f", str(file), "-o", "json"]) == 0
+    out = capfd.readouterr()
+    assert "OWN" in out.out
+    assert "prod-db" not in out.out
+    name, plan, warnings = laptop.plan(
+        (str(file),),
+        name=None,
+        container=None,
+        namespace="shop",
+        environment=None,
+        stores_file=None,
+    )
+    assert (name, [e.name for c in plan.containers for e in c.env]) == ("app-0", ["OWN"])
+    assert warnings == (_warned(NOT_SAID, "MESSAGE (app)"),)
