@@ -93,6 +93,7 @@ def test_a_running_pod_is_explained_by_its_name(ask):
         "     is        #{vault:kv/a#b}",
         "     from      ServiceSecrets shop/checkout spec.env.A",
         "     reads     vault kv/a#b",
+        "reserved for the pod, before → after injection: cpu 0 → 10m, memory 0 → 32Mi",
     ]
     assert set(server.seen) == {("list", path) for path in READ}
 
