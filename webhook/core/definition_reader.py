@@ -37,6 +37,7 @@ class Reader:
         self.broken: dict[str, tuple[Problem, ...]] = {}
         is_annotation = origin.startswith("annotation ")
         self._form = errors.ANNOTATION_VALUE if is_annotation else errors.RESOURCE
+        self._nothing = Fields({}, place="", origin=origin, code=errors.NAME, problems=problems)
 
     def env(self, data: object, place: str) -> tuple[tuple[KeyDef, ...], tuple[ServiceRef, ...]]:
         """Read a mapping of keys; return the keys and the imports."""
@@ -124,7 +125,10 @@ class Reader:
     def _entry(
         self, entry: object, place: str, *extra: str
     ) -> tuple[Value, Rule | None, Fields] | None:
-        # A bare text is short for {value: text}.
+        # A bare text, which most entries are, is short for {value: text}.
+        if isinstance(entry, str):
+            found = self.value(entry, place)
+            return None if found is None else (found, None, self._nothing)
         data = entry if isinstance(entry, Mapping) else {"value": entry}
         fields = Fields(
             data, place=place, origin=self.origin, code=self._form, problems=self.problems

@@ -55,6 +55,8 @@ class Inline:
 
     def references(self, container: Container) -> list[tuple[int, str, str]]:
         """Return index, name and text of every entry of the container that is evaluated."""
+        if not self.is_asked:
+            return []
         return [
             (index, str(entry.get("name")), str(entry["value"]))
             for index, entry in enumerate(container.env)
@@ -63,7 +65,7 @@ class Inline:
 
     def is_reference(self, container: Container, entry: Mapping[str, Any]) -> bool:
         """Say whether this entry of the container is evaluated."""
-        return holds_opening(entry) and not self._why_text(container, entry)
+        return self.is_asked and holds_opening(entry) and not self._why_text(container, entry)
 
     def _why_text(self, container: Container, entry: Mapping[str, Any]) -> str:
         if _QUOTES_US.search(str(entry["value"])):

@@ -7,6 +7,7 @@ as quantities and never as text. See k8s.io/apimachinery/pkg/api/resource.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 NANO = 1
 UNIT = 10**9
@@ -22,7 +23,13 @@ _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 
 def parse(text: object) -> int | None:
     """Return the quantity in billionths, rounded up as the API server does; None if it is none."""
-    found = _FORM.fullmatch(str(text)) if len(str(text)) <= MAX_CHARACTERS else None
+    text = str(text)
+    return _parsed(text) if len(text) <= MAX_CHARACTERS else None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> int | None:
+    found = _FORM.fullmatch(text)
     if found is None or not (found["whole"] or found["part"]):
         return None
     part = found["part"] or ""
@@ -39,6 +46,7 @@ def parse(text: object) -> int | None:
     return -value if found["sign"] == "-" else value
 
 
+@lru_cache(maxsize=4096)
 def text_of(value: int, *, is_binary: bool) -> str:
     """Return the canonical text of a quantity: what the API server would store.
 
