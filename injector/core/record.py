@@ -57,7 +57,7 @@ class Record(metaclass=RecordType):
 
     def __init__(self, **given: Any) -> None:
         """Take the fields by name; raises TypeError for a wrong or missing one."""
-        setters, fields = type(self)._setters, type(self)._fields
+        setters, fields = type(self)._setters, type(self)._fields  # noqa: SLF001  # our own
         if len(given) != len(fields):
             given = fields | given
         try:
