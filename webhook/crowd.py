@@ -3,7 +3,8 @@
 `webhook/listener.py` reports what becomes of each connection; `webhook/connections.py` reads the
 counts. When all places are taken, a newcomer takes the place of, in this order,
 
-1. one whose TLS handshake is not finished, the oldest first;
+1. one whose TLS handshake is not finished, the oldest first: of those that never sent a byte, then
+   of the others;
 2. one that never carried a request that was answered with success, the longest idle first;
 3. the longest idle of the others;
 
@@ -28,9 +29,10 @@ class Stage(IntEnum):
     """How far a connection has come; the lower ones give way first, BUSY never."""
 
     ARRIVED = 0
-    UNPROVEN = 1
-    PROVEN = 2
-    BUSY = 3
+    GREETED = 1
+    UNPROVEN = 2
+    PROVEN = 3
+    BUSY = 4
 
 
 class Guest:
@@ -62,7 +64,7 @@ class _Party:
 
     spared: int
     count: int = 0
-    stages: tuple[dict[Guest, None], ...] = field(default_factory=lambda: ({}, {}, {}, {}))
+    stages: tuple[dict[Guest, None], ...] = field(default_factory=lambda: ({}, {}, {}, {}, {}))
 
     def add(self, guest: Guest) -> None:
         self.count += 1
@@ -74,7 +76,7 @@ class _Party:
 
     def next_to_go(self) -> Guest | None:
         """Return who gives way first; what is about to ask counts as a request in flight."""
-        for stage in (Stage.ARRIVED, Stage.UNPROVEN):
+        for stage in (Stage.ARRIVED, Stage.GREETED, Stage.UNPROVEN):
             for index, guest in enumerate(self.stages[stage]):
                 if index >= self.spared:
                     return next(iter(self.stages[stage]))
@@ -83,7 +85,8 @@ class _Party:
         for guest in self.stages[Stage.PROVEN]:
             if not guest.is_about_to_ask():
                 return guest
-        return next(iter(self.stages[Stage.ARRIVED] or self.stages[Stage.UNPROVEN]), None)
+        begun = (self.stages[stage] for stage in (Stage.ARRIVED, Stage.GREETED, Stage.UNPROVEN))
+        return next((guest for stage in begun for guest in stage), None)
 
 
 class Crowd:

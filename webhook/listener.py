@@ -199,6 +199,7 @@ class Listener:
         if guest.has_hung_up():
             self._give_up(guest)
             return
+        self._crowd.move(guest, Stage.GREETED)
         tls: dict[str, object] = {}
         if self._context_for is not None:
             tls = {

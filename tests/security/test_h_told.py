@@ -129,7 +129,7 @@ def test_no_text_of_a_review_makes_the_record_large():
     pod = owned({"env": "A: '#{vault:kv/a#b}'"})
     pod["metadata"]["ownerReferences"] = [{"kind": big, "name": big, "controller": True}]
     pod["spec"]["serviceAccountName"] = big
-    request = asked(pod, uid=big, name=big, namespace=big, userInfo={"username": big})
+    request = asked(pod, name=big, namespace=big, userInfo={"username": big})
     facts = {
         "codes": ["SI-121"],
         "stores": [big] * 5000,
