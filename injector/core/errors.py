@@ -41,7 +41,7 @@ MAX_SENTENCE = 1024
 MAX_HINTED = 16
 """After so many problems of one input, further ones are not compared with the words known."""
 
-_MAX_WORD = 48
+_MAX_WORD = 96
 _MAX_KNOWN = 256
 _COMPARED = 3
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import msgspec
 import pytest
 
 from injector.core import plan_codec
@@ -32,6 +33,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a review as /validate does."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         asked = review.parse(body.replace(PREFIX.encode(), b"secret-injector.io/"))
+        asked = msgspec.structs.replace(asked, namespace="shop")  # the pods were decided for it
         outcome = final_state.judge(
             asked, [Catalog.of(tampering.CLUSTER)], asking.INJECTION, IMAGES
         )

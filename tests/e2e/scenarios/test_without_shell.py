@@ -9,6 +9,7 @@ def test_an_image_without_a_shell_gets_variables_by_launcher_and_natively(tenant
     """With `command` the launcher becomes the program, without it the kubelet sets them."""
     tenant.put_vault("db", user="shop", password="pass word")
     annotations = pods.asking(
+        inject="true",
         env={"DATABASE": f"#{{vault:secret/{tenant.namespace}/db#user}}"},
         files={"password": f"#{{vault:secret/{tenant.namespace}/db#password}}"},
         env__native={"OTHER": 'a#{k8s:none#x | default("b")}c'},
