@@ -26,8 +26,8 @@ LAUNCHER = ["/run/secret-injector/launcher", "/run/secret-injector/env", "--"]
 EXPIRY = "certificate_expiry_timestamp_seconds"
 VALUE = b"from the Secret"
 REFUSALS = tuple(
-    f'500 InternalError: Internal error occurred: failed calling webhook "{name}.secret-injector.io":'
-    f' failed to call webhook: Post "https://{RELEASE}.{OURS}.svc:443/{path}?timeout=5s": '
+    "500 InternalError: Internal error occurred: failed calling webhook "
+    f'"{name}.secret-injector.io": failed to call webhook: Post "https://{RELEASE}.{OURS}.svc:443/{path}?timeout=5s": '
     for name, path in (("pods", "mutate"), ("final-state", "validate"))
 )
 
