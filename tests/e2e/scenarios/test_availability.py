@@ -27,7 +27,8 @@ EXPIRY = "certificate_expiry_timestamp_seconds"
 VALUE = b"from the Secret"
 REFUSALS = tuple(
     "500 InternalError: Internal error occurred: failed calling webhook "
-    f'"{name}.secret-injector.io": failed to call webhook: Post "https://{RELEASE}.{OURS}.svc:443/{path}?timeout=5s": '
+    f'"{name}.secret-injector.io": failed to call webhook: '
+    f'Post "https://{RELEASE}.{OURS}.svc:443/{path}?timeout=5s": '
     for name, path in (("pods", "mutate"), ("final-state", "validate"))
 )
 
