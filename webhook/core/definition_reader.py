@@ -37,7 +37,7 @@ class Reader:
         self.broken: dict[str, tuple[Problem, ...]] = {}
         is_annotation = origin.startswith("annotation ")
         self._form = errors.ANNOTATION_VALUE if is_annotation else errors.RESOURCE
-        self._nothing = Fields({}, place="", origin=origin, code=errors.NAME, problems=problems)
+        self._none = self._nothing("")
 
     def env(self, data: object, place: str) -> tuple[tuple[KeyDef, ...], tuple[ServiceRef, ...]]:
         """Read a mapping of keys; return the keys and the imports."""
@@ -111,6 +111,9 @@ class Reader:
                 )
             return None
 
+    def _nothing(self, place: str) -> Fields:
+        return Fields({}, place=place, origin=self.origin, code=errors.NAME, problems=self.problems)
+
     def _mapping(self, data: object, place: str) -> Mapping[str, object]:
         if data is None:
             return {}
@@ -128,7 +131,8 @@ class Reader:
         # A bare text, which most entries are, is short for {value: text}.
         if isinstance(entry, str):
             found = self.value(entry, place)
-            return None if found is None else (found, None, self._nothing)
+            rest = self._nothing(place) if extra else self._none
+            return None if found is None else (found, None, rest)
         data = entry if isinstance(entry, Mapping) else {"value": entry}
         fields = Fields(
             data, place=place, origin=self.origin, code=self._form, problems=self.problems
