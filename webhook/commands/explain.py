@@ -150,12 +150,13 @@ def _reserved(pod: Mapping[str, Any], wish: Wish) -> dict[str, Any]:
     ours = {"name": pods.NAME, "resources": sizes}
     spec = pods.spec(pod)
     injected = {"spec": {**spec, "initContainers": [ours, *(spec.get("initContainers") or ())]}}
+    before, after = sizing.effective_requests(pod), sizing.effective_requests(injected)
     return {
         "container": sizes,
         "reserved": {
-            resource: [sizing.text_of(value, resource) for value in (before, after)]
-            for resource, before in sizing.effective_requests(pod).items()
-            if (after := sizing.effective_requests(injected)[resource])
+            resource: [sizing.text_of(each[resource], resource) for each in (before, after)]
+            for resource, reserved in after.items()
+            if reserved
         },
     }
 

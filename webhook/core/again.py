@@ -15,7 +15,7 @@ from typing import Any
 from injector.core import budget, plan_codec
 from injector.core.errors import Refused
 from injector.core.plan import Plan
-from webhook.core import our_container, patch
+from webhook.core import images, our_container, patch
 from webhook.core import pod as pods
 
 _NOT_FOR_OURS = ("lifecycle", "restartPolicy", "volumeDevices", "workingDir")
@@ -117,7 +117,7 @@ def _is_kept(name: str, there: object, wanted: Any) -> bool:
     if name == "resources":
         return True  # quotas, autoscalers and policies change them; they give no rights
     if name == "image":
-        return _same_image(there, wanted)
+        return images.is_same(str(there), str(wanted))
     if name == "supplementalGroups":
         return isinstance(there, Sequence) and set(wanted) <= set(there)
     return covers(there, wanted)
@@ -125,13 +125,6 @@ def _is_kept(name: str, there: object, wanted: Any) -> bool:
 
 def _is_same_entry(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return one.get("name") == other.get("name") and one.get("mountPath") == other.get("mountPath")
-
-
-def _same_image(there: object, wanted: object) -> bool:
-    if there == wanted:
-        return True
-    digest = str(wanted).partition("@")[2]
-    return bool(digest) and str(there).partition("@")[2] == digest
 
 
 def plan_of(pod: Mapping[str, Any]) -> Plan | None:

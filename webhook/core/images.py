@@ -30,14 +30,15 @@ class Images:
 
     def release_of(self, image: str) -> Release:
         """Return the release of an image; a mirror may have changed all of it but the digest."""
-        if _is_same(image, self.own):
+        if is_same(image, self.own):
             return Release.THIS
-        if any(_is_same(image, known) for known in self.before):
+        if any(is_same(image, known) for known in self.before):
             return Release.BEFORE
         # A tag of a mirror does not say of which release it is: the stricter answer is safe.
         return Release.THIS if image in self.listed else Release.UNKNOWN
 
 
-def _is_same(image: str, known: str) -> bool:
+def is_same(image: str, known: str) -> bool:
+    """Say whether an image is the known one: the same reference, or the same digest elsewhere."""
     digest = known.partition("@")[2]
     return image == known or (bool(digest) and image.partition("@")[2] == digest)

@@ -107,17 +107,10 @@ def can_land(pod: Mapping[str, Any], node: Node) -> bool:
     selector = body.get("nodeSelector") or {}
     if any(node.labels.get(key) != value for key, value in selector.items()):
         return False
-    terms = required_terms(pod)
+    terms = pods.required_terms(pod)
     if terms is not None and not any(_term_matches(term, node) for term in terms):
         return False
     return all(any(_tolerates(t, taint) for t in tolerations) for taint in node.taints)
-
-
-def required_terms(pod: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
-    """Return the terms of the required node affinity, one of which must match; None without it."""
-    affinity = (pods.spec(pod).get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    return None if not required else list(required.get("nodeSelectorTerms") or ())
 
 
 def _asks_for_virtual(body: Mapping[str, Any], tolerations: Iterable[Mapping[str, Any]]) -> bool:

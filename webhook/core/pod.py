@@ -107,6 +107,13 @@ def is_mirror(pod: Mapping[str, Any]) -> bool:
     return "kubernetes.io/config.mirror" in annotations_of(pod)
 
 
+def required_terms(pod: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """Return the terms of the required node affinity, one of which must match; None without it."""
+    affinity = (spec(pod).get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    return None if not required else list(required.get("nodeSelectorTerms") or ())
+
+
 def is_windows(pod: Mapping[str, Any]) -> bool:
     """Say whether the pod is for Windows nodes alone: by its OS, node selector or node affinity.
 
@@ -117,10 +124,8 @@ def is_windows(pod: Mapping[str, Any]) -> bool:
         return True
     if (body.get("nodeSelector") or {}).get("kubernetes.io/os") == "windows":
         return True
-    affinity = (body.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    terms = required.get("nodeSelectorTerms") or ()
-    return bool(terms) and all(_is_for_windows(term) for term in terms)
+    terms = required_terms(pod)
+    return bool(terms) and all(map(_is_for_windows, terms or ()))
 
 
 def _is_for_windows(term: Mapping[str, Any]) -> bool:
