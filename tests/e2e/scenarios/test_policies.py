@@ -147,18 +147,16 @@ def test_audit_speaks_to_the_log_alone(system, local_cluster, tenant, policy):
             ).splitlines()
             if here.encode() in line
         )
-        return next((found for line in lines if "audits" in (found := json.loads(line))), None)
+        # The review of the final state notes the same audits, and may have met another replica.
+        reviews = (said for line in lines if "audits" in (said := json.loads(line)))
+        return next((review for review in reviews if review["outcome"] == "inject"), None)
 
     found = until(noted, what="a line of the log", timeout_s=KNOWN_S)
 
     said = f"variables are forbidden, use files: A (policy {here}-a, rule env)"
     assert sum(replicas.metric("policy_audits_total").values()) > before
     assert found["audits"] == [f"SI-121 container app: {said}"]
-    assert (found["name"], found["outcome"], found["event"]) == (
-        "trial",
-        "inject",
-        "review answered",
-    )
+    assert (found["name"], found["event"]) == ("trial", "review answered")
 
 
 def test_a_policy_that_does_not_compile_denies_what_it_matches(tenant, policy):
