@@ -1,63 +1,23 @@
-"""Workloads and the pods they make: where in a manifest the pod template is."""
+"""Workloads and the pods they make: what the API server would ask about them, and the changes."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from webhook.core import jsonpatch
+from webhook.core.pod_templates import TEMPLATES, PodTemplate, pod_templates
 from webhook.core.review import Kind, Operation, Request
 
-TEMPLATES = {
-    "Pod": "",
-    "PodTemplate": "/template",
-    "Deployment": "/spec/template",
-    "ReplicaSet": "/spec/template",
-    "ReplicationController": "/spec/template",
-    "StatefulSet": "/spec/template",
-    "DaemonSet": "/spec/template",
-    "Job": "/spec/template",
-    "CronJob": "/spec/jobTemplate/spec/template",
-    "Rollout": "/spec/template",
-}
-"""Kind → JSON Pointer to its pod template; a Pod is its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodTemplate:
-    """A pod as a manifest writes it, and where in the manifest it stands."""
-
-    kind: str
-    name: str
-    namespace: str
-    pointer: str
-    pod: dict[str, Any]
+__all__ = ["TEMPLATES", "PodTemplate", "mutated", "pod_templates", "request", "template"]
 
 
 def template(manifest: Mapping[str, Any], *, namespace: str) -> PodTemplate | None:
-    """Return the pod template of a manifest, None when it makes no pods.
+    """Return the first pod template of a manifest, None when it makes no pods.
 
     `namespace` stands in where the manifest names none, as kubectl does it.
     """
-    kind = str(manifest.get("kind") or "")
-    pointer = TEMPLATES.get(kind)
-    if pointer is None:
-        return None
-    node: Any = manifest
-    for part in pointer.split("/")[1:]:
-        node = node.get(part) if isinstance(node, Mapping) else None
-    if not isinstance(node, Mapping):
-        return None
-    metadata = manifest.get("metadata") or {}
-    return PodTemplate(
-        kind=kind,
-        name=str(metadata.get("name") or metadata.get("generateName") or ""),
-        namespace=str(metadata.get("namespace") or namespace),
-        pointer=pointer,
-        pod={"metadata": {}, **copy.deepcopy(dict(node))},
-    )
+    return next(pod_templates(manifest, namespace=namespace), None)
 
 
 def request(found: PodTemplate) -> Request:
@@ -76,6 +36,11 @@ def request(found: PodTemplate) -> Request:
 def mutated(
     manifest: Mapping[str, Any], found: PodTemplate, operations: Iterable[Operation]
 ) -> dict[str, Any]:
-    """Return the manifest with the operations applied to its pod template."""
+    """Return the manifest with the operations applied to its pod template.
+
+    A pod that a controller composes is not in the manifest: the manifest stays as it is.
+    """
+    if found.is_composed:
+        return dict(manifest)
     moved = [{**op, "path": f"{found.pointer}{op['path']}"} for op in operations]
     return jsonpatch.apply(manifest, moved)
