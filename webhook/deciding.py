@@ -92,12 +92,20 @@ class Deciding:
         except Full:
             raise TooMany from None
         self._go_on()
-        return await answer
+        try:
+            return await answer
+        finally:
+            # An error that is raised here refers to this frame, and the frame would to it.
+            del answer, job
 
     def charge(self, namespace: str, cost_s: float) -> None:
         """Count processor time that was spent for a namespace."""
         self._quick.charge(namespace, cost_s)
         self._long.charge(namespace, cost_s)
+
+    async def between(self, work: Callable[[], Any]) -> Any:
+        """Return what the work returns, called while no long decision is under way."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
         """End the thread; what is under way there comes to its end."""
@@ -185,9 +193,16 @@ def _next(turns: Turns[_Job]) -> _Job | None:
 
 
 def _within(steps: int, work: Callable[[], Any]) -> Any:
-    """Return what the work returns; raises OverBudget, also when the work has caught it."""
+    """Return what the work returns; raises OverBudget, also when the work has caught it.
+
+    The error does not refer to the work's frames: they hold all that was decided until then.
+    """
+    result: Any = None
     with budget.limited(steps) as meter:
-        result = work()
+        try:
+            result = work()
+        except OverBudget:
+            meter.left = -1
     if meter.is_exceeded:
         raise budget.over()
     return result

@@ -31,7 +31,7 @@ import structlog
 
 from injector.core import errors
 from injector.core.errors import OK, Problem, Refused
-from webhook import beside, connections, logs, offline, readiness, settings
+from webhook import beside, connections, garbage, logs, offline, readiness, settings
 from webhook.beside import Beside, Pulse
 from webhook.callers import FOUND, Callers
 from webhook.connections import Server
@@ -88,6 +88,7 @@ async def serve(chosen: Settings) -> None:
     parts: dict[str, Part] = {}
     checks: dict[str, readiness.Check] = {}
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(garbage.in_rounds())
         probes = stack.enter_context(Beside("probes", _loop_factory()))
         arrivals, recent = Arrivals(), Recent(time.monotonic)
         catalog = await _sources(chosen, metrics, serving, parts, checks, stack, arrivals, recent)
@@ -108,6 +109,7 @@ async def serve(chosen: Settings) -> None:
             "draining" if admission.is_draining else pulse.trouble(beside.LATE_S)
         )
         parts["pulse"] = pulse.run
+        parts["garbage"] = partial(garbage.run, admission.deciding.between)
         stack.callback(admission.deciding.close)
         _watch(metrics, serving)
         metrics.gauge("reviews_waiting", "Reviews that wait for their turn.").set_function(

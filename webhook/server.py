@@ -163,13 +163,7 @@ class Admission:
                 first = await self._read(content, FIRST_BYTES)
                 if expected is None or expected >= BULKY_BYTES:
                     await stack.enter_async_context(self._bulk.place(_hint(first)))
-                body = first + await self._read(content, self._max_body_bytes + 1 - len(first))
-                if len(body) > self._max_body_bytes:
-                    raise self._too_large()
-                if len(body) >= BULKY_BYTES and body.count(b",") > MAX_COMMAS:
-                    self._metrics.over_budget("review")
-                    what = f"the review has more than {MAX_COMMAS} values"
-                    raise _Rejection(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, what, errors.WORK)
+                body = first + await self._rest(content, first)
                 until.reschedule(None)  # what follows knows its time by itself
                 yield body
         except TooMany:
@@ -180,6 +174,21 @@ class Admission:
             raise _Rejection(HTTPStatus.REQUEST_TIMEOUT, what) from None
         except (web.RequestPayloadError, ConnectionError):
             raise _Rejection(HTTPStatus.BAD_REQUEST, "the body broke off") from None
+
+    async def _rest(self, content: StreamReader, first: bytes) -> bytes:
+        """Return what follows the first bytes; what is too large or too much is not read on."""
+        parts, count, commas = [], len(first), first.count(b",")
+        while part := await content.readany():
+            parts.append(part)
+            count += len(part)
+            commas += part.count(b",")
+            if count > self._max_body_bytes:
+                raise self._too_large()
+            if commas > MAX_COMMAS and count >= BULKY_BYTES:
+                self._metrics.over_budget("review")
+                what = f"the review has more than {MAX_COMMAS} values"
+                raise _Rejection(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, what, errors.WORK)
+        return b"".join(parts)
 
     @staticmethod
     async def _read(content: StreamReader, least: int) -> bytes:

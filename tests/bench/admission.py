@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bench import review
@@ -26,6 +27,9 @@ CONNECTIONS = 4
 WINDOWS, SECONDS = 3, 2.0
 """Measured in windows, of which the one that other programs disturbed least is reported."""
 WARM_UP = 400
+BEFORE = os.environ.get("SECRET_INJECTOR_BENCH_BEFORE", "")
+ROUNDS = 8
+"""Windows of each kind and commit in a comparison."""
 TARGETS = (2500, 8, 120)
 """Reviews per second at least; milliseconds and MiB at most."""
 
@@ -39,7 +43,48 @@ def run():
             figure
             for each in (here, *image)
             for figure in figures(each, folder, is_judged=not image or each is image[0])
-        ]
+        ] + (compared(here, folder) if BEFORE else [])
+
+
+def compared(here: Interpreter, folder: Path):
+    """Return how many reviews this commit answers for each that the commit before does."""
+    before = replace(
+        here,
+        command=(f"{BEFORE}/.venv/bin/python", "-I", "-m", "injector"),
+        env={"SECRET_INJECTOR_LAUNCHER": f"{BEFORE}/build/launcher"},
+    )
+    cores = sorted(os.sched_getaffinity(0))
+    results = {}
+    places = [folder / "now", folder / "before"]
+    for place in places:
+        place.mkdir()
+    with (
+        served(here, places[0], cores[0]) as now,
+        served(before, places[1], cores[0]) as then,
+    ):
+        os.sched_setaffinity(0, cores[-1:])
+        try:
+            rollout = [review.body() for _ in range(64)]
+            for server in (now, then):
+                load(server, rollout, count=WARM_UP)
+            for begin in range(ROUNDS):
+                others = different_pods(3000, first=begin * 3000)
+                for server in (now, then) if begin % 2 else (then, now):
+                    same = load(server, rollout, seconds=SECONDS)
+                    different = load(server, others, seconds=SECONDS)
+                    results.setdefault((server, "one template"), []).append(same.rate)
+                    results.setdefault((server, "all different"), []).append(different.rate)
+        finally:
+            os.sched_setaffinity(0, cores)
+    return [
+        Figure(
+            name=f"admission: {kind}, to the commit before",
+            value=statistics.median(results[now, kind]) / statistics.median(results[then, kind]),
+            unit="x",
+            at_least=least,
+        )
+        for kind, least in (("one template", 0.8), ("all different", 0.9))
+    ]
 
 
 def figures(interpreter: Interpreter, folder: Path, *, is_judged: bool):
@@ -94,10 +139,10 @@ def calmest(results):
     return max(results, key=lambda result: result.rate)
 
 
-def different_pods(number):
+def different_pods(number, first=0):
     """Return reviews of pods of which no two get the same plan."""
     bodies = []
-    for index in range(number):
+    for index in range(first, first + number):
         pod = review.pod()
         pod["metadata"]["annotations"]["secret-injector.io/env"] += f"\nPOD_NUMBER: 'n{index}'"
         bodies.append(review.body(pod))
