@@ -87,11 +87,11 @@ ANNOTATIONS = {
 def test_the_worst_annotation_ends_in_an_answer_soon(name):
     """Few problems, whatever is wrong how often."""
     pod = asking.pod(ANNOTATIONS[name])
-    begun = time.monotonic()
+    begun = time.process_time()
 
     decided = asking.outcome(pod)
 
-    assert time.monotonic() - begun < SAFETY_NET_S
+    assert time.process_time() - begun < SAFETY_NET_S
     assert decided.kind in ("inject", "deny")
     assert len(decided.problems) <= 3 * evaluation.MAX_PROBLEMS
 
@@ -109,11 +109,11 @@ def test_the_worst_graph_of_imports_ends_in_an_answer_soon(name):
     """Each object is worked out once, however many ways lead to it."""
     objects, start, kind = CLUSTERS[name]
     catalog = Catalog.of(objects)
-    begun = time.monotonic()
+    begun = time.process_time()
 
     decided = asking.outcome(asking.pod({"service": start}), catalog=catalog)
 
-    assert time.monotonic() - begun < SAFETY_NET_S
+    assert time.process_time() - begun < SAFETY_NET_S
     assert decided.kind == kind, decided.problems
     assert len(decided.problems) <= 3 * evaluation.MAX_PROBLEMS
     worked_out = [key for key in catalog.memo if key[0] == "effective"]
@@ -147,11 +147,11 @@ def test_a_pod_of_too_many_containers_is_denied_before_work_begins():
     """A request holds a hundred thousand small containers; the API server counts them after us."""
     pod = asking.pod({"env": "A: x"})
     pod["spec"]["containers"] = [{"name": f"c{at}", "image": "x"} for at in range(50_000)]
-    begun = time.monotonic()
+    begun = time.process_time()
 
     decided = asking.outcome(pod)
 
-    assert time.monotonic() - begun < SAFETY_NET_S
+    assert time.process_time() - begun < SAFETY_NET_S
     assert asking.codes(decided) == ["SI-117"]
 
 
@@ -205,9 +205,9 @@ def _floors(count, wide):
 def test_ways_through_other_namespaces_end_in_an_answer_soon(floors, wide):
     """Each way through foreign services is a chain of its own, and there are few of them."""
     pod = asking.pod({"env": 'A: "#{$s.n0x0/A}"'})
-    begun = time.monotonic()
+    begun = time.process_time()
 
     decided = asking.outcome(pod, *_floors(floors, wide))
 
-    assert time.monotonic() - begun < SAFETY_NET_S
+    assert time.process_time() - begun < SAFETY_NET_S
     assert decided.kind == ("inject" if (floors, wide) == (8, 2) else "deny")
