@@ -42,7 +42,16 @@ from injector.providers.azure import refusal as azure_refusal
 from injector.providers.gcp import answers as gcp_answers
 from injector.providers.vault import answers as vault_answers
 from tests import asking
-from webhook.core import annotations, globs, migrate, policy_model, resources, review, yamltext
+from webhook.core import (
+    annotations,
+    globs,
+    lookalikes,
+    migrate,
+    policy_model,
+    resources,
+    review,
+    yamltext,
+)
 from webhook.core.catalog import Catalog
 
 VARIABLES = {"namespace": "shop", "serviceAccount": "app", "service": "app", "definer": "shop"}
@@ -55,6 +64,12 @@ class EntryPoint:
     read: Callable[[str], object]
     signs: str
     openings: tuple[str, ...] = ("",)
+
+
+def _lookalike(text):
+    lookalikes.of_text(text)
+    list(lookalikes.references_in(text))
+    lookalikes.prefix_meant(text)
 
 
 def _value(text):
@@ -433,6 +448,11 @@ ENTRY_POINTS = {
         read=_review, signs='{}[]":,\\1-e', openings=("", '{"request":{"uid":"', '{"request":')
     ),
     "pod": EntryPoint(read=_pod, signs="$()#{}A:/\n ", openings=("", "#{", "$(", "A: ")),
+    "lookalike": EntryPoint(
+        read=_lookalike,
+        signs="${}#()[]<>:/@+ab.-\\ ",
+        openings=("", "${vault:", "vault:a#", "#(", "<path:", "ref+a", "secret-injector"),
+    ),
     "migrate": EntryPoint(
         read=_migrated,
         signs='${}:#/"a \n',

@@ -33,7 +33,7 @@ TARGETS = {
     "dotenv": ("dotenv",),
     "sops": ("sops yaml", "sops json", "sops dotenv", "sops rule"),
     "answers": ("answer", "json", "filters", "key vault", "local"),
-    "review": ("pod", "review"),
+    "review": ("pod", "review", "lookalike"),
 }
 C_TARGETS = {
     "launcher-env-file": "ENV_FILE",

@@ -12,7 +12,7 @@ import click
 from injector import __version__
 from injector.core import errors
 from injector.core.errors import Problem
-from webhook.commands import fixes, offline, places
+from webhook.commands import fixes, offline, places, slips
 from webhook.commands.documents import Document
 from webhook.commands.offline import World
 from webhook.core import (
@@ -22,6 +22,7 @@ from webhook.core import (
     manifests,
     policy_advice,
     resources,
+    review,
     steering,
     validate,
     yamltext,
@@ -44,7 +45,11 @@ Examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One problem at its place; a `warning` would not be refused by the cluster."""
+    """One problem at its place.
+
+    A `warning` may be meant so. An `error` is refused by the cluster, or leaves a pod without a
+    value that it was given a reference to.
+    """
 
     file: str
     line: int
@@ -71,7 +76,8 @@ class Finding:
 def _command(world: World, output: str, *, is_fixing: bool) -> int:
     """Check pods, services, environments, stores and policies as the webhook would.
 
-    Exit status 3 says that something was found.
+    Pod templates are found by their shape in objects of any kind; standard error names the kinds
+    in which none was found. Exit status 3 says that something was found.
     """
     if is_fixing:
         if world.again is None:
@@ -81,6 +87,8 @@ def _command(world: World, output: str, *, is_fixing: bool) -> int:
         world = world.again()
     found = sorted(findings(world), key=lambda f: (f.file, f.line, f.problem.line()))
     click.echo(_rendered(found, output), nl=False)
+    for text in offline.unseen(world):
+        click.echo(text, nl=False, err=True)
     return errors.FINDINGS if any(finding.level == "error" for finding in found) else errors.OK
 
 
@@ -117,6 +125,10 @@ def findings(world: World) -> Iterator[Finding]:
         yield from _literals(document, kind)
         yield from _misplaced(document, kind)
         yield from _advice(document, kind)
+        yield from _misread(world, document, kind)
+        templates = [template for owner, template in world.pods if owner is document]
+        for line, problem in slips.of_document(document, templates):
+            yield replace(_finding(document, problem), line=line)
     told.update(*wrong)
     for document, template in world.pods:
         yield from _pod(world, document, template, told)
@@ -125,7 +137,7 @@ def findings(world: World) -> Iterator[Finding]:
 
 def _mistakes(document: Document, world: World) -> tuple[Problem, ...]:
     kind = str(document.raw.get("kind") or "")
-    if kind not in offline.KINDS:
+    if kind not in offline.KINDS or offline.is_foreign(document.raw):
         return ()
     return validate.mistakes(kind, document.raw, world.catalog)
 
@@ -142,14 +154,19 @@ def _pod(
     for problem in outcome.problems:
         # What a service has wrong is found where the service stands.
         if not problem.origin.startswith(offline.KINDS):
-            yield _finding(document, problem)
+            yield _finding(document, problem, annotated=template.annotated)
         elif problem not in told:
             yield replace(_finding(document, problem), line=document.line)
     if outcome.more:
         what = f"and {outcome.more} more problems of this pod"
         yield _finding(document, Problem(code=errors.LIMIT, what=what))
+    found = list(slips.of_pod(world, document, first))
+    for line, problem in found:
+        yield replace(_finding(document, problem), line=line)
+    told_here = {review.warning(problem.line()) for _, problem in found}
     for text in outcome.warnings:
-        yield _warning(document, text)
+        if text not in told_here:
+            yield _warning(document, text)
     made = decide.make(first.namespace, first.pod, world.catalog, offline.INJECTION)[0]
     if made is not None:
         for problem in leases.of_pod(world.catalog, made.plan, own=True):
@@ -202,6 +219,13 @@ def _misplaced(document: Document, kind: str) -> Iterator[Finding]:
             yield _warning(document, text)
 
 
+def _misread(world: World, document: Document, kind: str) -> Iterator[Finding]:
+    """Yield the values of a resource that look like references of other tools."""
+    if kind in offline.KINDS and not offline.is_foreign(document.raw):
+        for problem in validate.misread(kind, document.raw, world.catalog):
+            yield _finding(document, problem)
+
+
 def _advice(document: Document, kind: str) -> Iterator[Finding]:
     if kind == "ClusterInjectionPolicy":
         for problem in policy_advice.advice(resources.policy(document.raw)):
@@ -210,17 +234,33 @@ def _advice(document: Document, kind: str) -> Iterator[Finding]:
 
 def _warning(document: Document, text: str) -> Finding:
     what = text.removeprefix("secret-injector: ")
-    problem = Problem(code=errors.ANNOTATION_VALUE, what=what)
+    code, _, rest = what.partition(" ")
+    if code in errors.CODES:
+        problem = Problem(code=errors.CODES[code], what=rest)
+    else:
+        problem = Problem(code=errors.ANNOTATION_VALUE, what=what)
     return Finding(file=document.file, line=document.line, level="warning", problem=problem)
 
 
-def _finding(document: Document, problem: Problem, *, level: str = "error") -> Finding:
+def _finding(
+    document: Document,
+    problem: Problem,
+    *,
+    level: str = "error",
+    annotated: Sequence[str] = (),
+) -> Finding:
     return Finding(
         file=document.file,
-        line=places.line(document, problem.source),
+        line=places.line(document, _written(problem), annotated),
         level=level,
         problem=problem,
     )
+
+
+def _written(problem: Problem) -> str:
+    """Return where the problem is written: of a key in an annotation, that annotation."""
+    is_annotation = problem.origin.startswith("annotation ")
+    return problem.origin if is_annotation else problem.source
 
 
 def _rendered(found: list[Finding], output: str) -> str:

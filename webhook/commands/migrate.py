@@ -68,23 +68,35 @@ def migrated(
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Return the manifest in our words, and what was left out with the reason."""
     after = copy.deepcopy(manifest)
-    pointer = manifests.TEMPLATES.get(str(manifest.get("kind")))
-    if pointer is None:
-        return after, []
-    pod: Any = after
+    left: list[tuple[str, str]] = []
+    # What is found shares its parts with the copy; a pod that a controller composes does not.
+    for template in list(manifests.pod_templates(after, namespace="")):
+        if not template.is_composed:
+            _migrate(_at(after, template.pointer), store, left)
+    return after, left
+
+
+def _at(manifest: dict[str, Any], pointer: str) -> dict[str, Any]:
+    node: Any = manifest
     for part in pointer.split("/")[1:]:
-        pod = pod.get(part) or {}
-    metadata = pod.setdefault("metadata", {})
+        name = part.replace("~1", "/").replace("~0", "~")
+        node = node[int(name)] if isinstance(node, list) else node[name]
+    found: dict[str, Any] = node
+    return found
+
+
+def _migrate(pod: dict[str, Any], store: str, left: list[tuple[str, str]]) -> None:
+    metadata = pod.get("metadata") or {}
     theirs = metadata.get("annotations") or {}
     found = translate.translation(theirs, store=store)
-    left = list(found.left) if found is not None else []
+    left += found.left if found is not None else ()
     changed = _env(pod, store, left)
     if found is None and not changed:
-        return after, left
+        return
+    pod["metadata"] = metadata
     metadata["annotations"] = _annotations(theirs, found or Translation())
     if changed:
         _ask_for(metadata["annotations"], changed, pod)
-    return after, left
 
 
 def _ask_for(annotations: dict[str, str], changed: dict[str, list[str]], pod: Any) -> None:

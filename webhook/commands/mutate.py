@@ -27,6 +27,9 @@ Examples:
   secret-injector mutate -f app.yaml -o patch
 """
 
+_Changed = tuple[dict[str, Any], dict[str, Any], list[Outcome]]
+"""A manifest before and after, and what was decided about its pods."""
+
 
 @click.command("mutate", epilog=EXAMPLES)
 @offline.options
@@ -41,25 +44,32 @@ Examples:
 def _command(world: World, output: str) -> int:
     """Show what the webhook would make of pods and workloads.
 
-    Manifests that make no pods, and pods that ask for nothing, pass through untouched.
+    Manifests that make no pods, and pods that ask for nothing, pass through untouched. Pod
+    templates are found by their shape in objects of any kind; where a controller composes the
+    pod (Argo Workflows, Tekton, Spark), the decision is told and -o patch shows the pod's patch.
     Decisions go to standard error; exit status 2 or 4 says that a pod would be refused.
     """
-    templates = {id(document): template for document, template in world.pods}
+    templates: dict[int, list[PodTemplate]] = {}
+    for document, template in world.pods:
+        templates.setdefault(id(document), []).append(template)
     problems: list[Problem] = []
-    changed: list[tuple[dict[str, Any], dict[str, Any], Outcome | None]] = []
+    changed: list[_Changed] = []
     for document in world.documents:
-        before, template = document.raw, templates.get(id(document))
-        if template is None:
-            changed.append((before, before, None))
-            continue
-        if template.kind == "Pod":  # one that runs is shown as if it were created anew
-            template = replace(template, pod=dict(offline.before_injection(template.pod)))
-            before = template.pod if again.carries_parts(before) else before
-        outcome = decide_one(world, template)
-        _tell(f"{document.file}:{document.line}", template, outcome)
-        problems += outcome.problems
-        after = manifests.mutated(before, template, outcome.operations)
-        changed.append((before, after, outcome))
+        before = document.raw
+        found = templates.get(id(document), [])
+        if len(found) == 1 and not found[0].pointer:
+            # One that runs is shown as if it were created anew.
+            found = [replace(found[0], pod=dict(offline.before_injection(found[0].pod)))]
+            before = found[0].pod if again.carries_parts(before) else before
+        after, outcomes = before, []
+        for template in found:
+            outcome = decide_one(world, template)
+            _tell(f"{document.file}:{document.line}", template, outcome, is_one=len(found) == 1)
+            problems += outcome.problems
+            after = manifests.mutated(after, template, outcome.operations)
+            outcomes.append(outcome)
+        changed.append((before, after, outcomes))
+    sys.stderr.writelines(offline.unseen(world))
     click.echo(_rendered(changed, output), nl=False)
     return errors.exit_status(problems)
 
@@ -74,22 +84,25 @@ def decide_one(world: World, template: PodTemplate) -> Outcome:
     return decide.decide(manifests.request(template), world.catalog, offline.INJECTION)
 
 
-def _tell(place: str, template: PodTemplate, outcome: Outcome) -> None:
+def _tell(place: str, template: PodTemplate, outcome: Outcome, *, is_one: bool) -> None:
     name = f"{template.kind} {template.namespace}/{template.name or '(generated)'}"
+    if not is_one or template.is_composed:
+        name += f" {template.path}"
     sys.stderr.write(f"{place}: {name}: {outcome.kind} ({outcome.reason})\n")
     for text in (*outcome.warnings, *filter(None, [review.message(outcome)])):
         sys.stderr.write("".join(f"  {line}\n" for line in text.splitlines()))
+    if template.is_composed and outcome.operations:
+        sys.stderr.write("  its controller composes the pod: the manifest stays as it is\n")
 
 
-def _rendered(
-    changed: list[tuple[dict[str, Any], dict[str, Any], Outcome | None]], output: str
-) -> str:
+def _rendered(changed: list[_Changed], output: str) -> str:
     match output:
         case "patch":
             patches = [
                 outcome.operations
-                for _, _, outcome in changed
-                if outcome is not None and outcome.operations
+                for _, _, outcomes in changed
+                for outcome in outcomes
+                if outcome.operations
             ]
             return "".join(json.dumps(operations, indent=2) + "\n" for operations in patches)
         case "json":

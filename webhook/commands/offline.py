@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from injector.core import errors
 from injector.core.errors import Problem, Refused
 from webhook.commands import documents
 from webhook.commands.documents import Document
-from webhook.core import again, manifests
+from webhook.core import again, lookalikes, manifests, shapes
 from webhook.core.catalog import Catalog
 from webhook.core.manifests import PodTemplate
 from webhook.core.our_container import Injection
@@ -34,13 +34,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 class World:
     """Everything that was read: the documents, what the webhook would know, and the pods.
 
-    `namespace` is where things are that name none; `again` reads everything once more.
+    `namespace` is where things are that name none; `again` reads everything once more; `unseen`
+    are documents of kinds that may well make pods and show none, each with the reason.
     """
 
     documents: tuple[Document, ...]
     catalog: Catalog
     pods: tuple[tuple[Document, PodTemplate], ...]
     namespace: str = "default"
+    unseen: tuple[tuple[Document, str], ...] = ()
     again: Callable[[], World] | None = None
 
 
@@ -140,25 +142,78 @@ def world(
     the cluster, and only they are looked at; without files, all of the cluster is.
     """
     found = tuple(documents.load(filenames))
-    objects = [_placed(document.raw, namespace) for document in (*(there or ()), *found)]
+    objects = [
+        _placed(document.raw, namespace)
+        for document in (*(there or ()), *found)
+        if not is_foreign(document.raw)
+    ]
     if not any(raw.get("kind") == "Node" for raw in objects):
         objects.append(_node(kubernetes_version))
     if not found and there is not None:
         found = tuple(there)
     pods = []
+    unseen = []
     for document in found:
-        template = manifests.template(document.raw, namespace=namespace)
-        if template is not None:
-            pods.append((document, template))
+        templates = tuple(manifests.pod_templates(document.raw, namespace=namespace))
+        reasons = [_mistake(template) for template in templates]
+        pods += [(document, t) for t, why in zip(templates, reasons, strict=True) if not why]
+        if not templates and _may_make_pods(document.raw):
+            reasons = ["no pod template is found in it"]
+        unseen += [(document, why) for why in reasons if why]
     return World(
-        documents=found, catalog=Catalog.of(objects), pods=tuple(pods), namespace=namespace
+        documents=found,
+        catalog=Catalog.of(objects),
+        pods=tuple(pods),
+        namespace=namespace,
+        unseen=tuple(unseen),
     )
+
+
+def unseen(world: World) -> Iterator[str]:
+    """Yield a line for each kind of object that was not looked at, with the first of them."""
+    kinds: dict[tuple[str, str], list[Document]] = {}
+    for document, why in world.unseen:
+        kinds.setdefault((str(document.raw.get("kind")), why), []).append(document)
+    for (kind, why), there in kinds.items():
+        more = f" (and in {len(there) - 1} more of this kind)" if len(there) > 1 else ""
+        first = there[0]
+        yield f"{first.file}:{first.line}: not looked at: {errors.printable(kind)}: {why}{more}\n"
+
+
+def _mistake(template: PodTemplate) -> str:
+    """Return why the pod of a kind that we do not know is not looked at, or nothing."""
+    if template.kind in manifests.TEMPLATES and not template.is_composed:
+        return ""
+    return shapes.mistake("Pod", template.pod)
+
+
+def _may_make_pods(raw: Mapping[str, Any]) -> bool:
+    """Say whether an object without a pod template is of a kind that may make pods.
+
+    Those of Kubernetes itself are known; a document without a kind is no object.
+    """
+    kind, version = raw.get("kind"), str(raw.get("apiVersion") or "")
+    if not isinstance(kind, str) or lookalikes.is_group_like(version) or kind in KINDS:
+        return False
+    group = version.rpartition("/")[0]
+    is_builtin = "apiVersion" in raw and ("." not in group or group.endswith(".k8s.io"))
+    return not is_builtin or kind in manifests.TEMPLATES
 
 
 def before_injection(pod: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a pod as it was before our parts: running ones carry them."""
     undone = again.before(pod) if again.carries_parts(pod) else None
     return pod if undone is None else undone.pod
+
+
+def is_foreign(raw: Mapping[str, Any]) -> bool:
+    """Say whether an object is of a kind called like one of ours, in a group of somebody else."""
+    version = raw.get("apiVersion")
+    return (
+        raw.get("kind") in KINDS
+        and isinstance(version, str)
+        and not lookalikes.is_group_like(version)
+    )
 
 
 def _placed(raw: dict[str, Any], namespace: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from webhook.commands.documents import Document
 from webhook.commands.offline import KINDS, World
@@ -10,9 +11,15 @@ from webhook.commands.offline import KINDS, World
 _ANNOTATION = re.compile(r"annotation (\S+)")
 
 
-def line(document: Document, source: str) -> int:
-    """Return the line of a place such as `spec.env.KEY` or `annotation secret-injector.io/env`."""
+def line(document: Document, source: str, annotated: Sequence[str] = ()) -> int:
+    """Return the line of a place such as `spec.env.KEY` or `annotation secret-injector.io/env`.
+
+    `annotated` are the paths of the maps that the pod in question has its annotations from.
+    """
     if match := _ANNOTATION.match(source):
+        for place in reversed(annotated):
+            if at := document.lines.get(f"{place}.{match[1]}"):
+                return at
         suffix = f"metadata.annotations.{match[1]}"
         found = (at for path, at in document.lines.items() if path.endswith(suffix))
         return next(found, document.line)

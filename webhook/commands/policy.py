@@ -131,7 +131,7 @@ def _case(fields: Fields, file: Path, namespace: str) -> Case:
         found = [
             d.raw
             for d in documents.load([str(file.parent / pod)])
-            if d.raw.get("kind") in manifests.TEMPLATES
+            if manifests.template(d.raw, namespace=namespace) is not None
         ]
         manifest = found[0] if found else {}
     elif isinstance(pod, dict):

@@ -9,7 +9,7 @@ from typing import Any
 from injector.core import errors, plan_codec
 from injector.core.errors import Problem, Refused
 from injector.core.plan import LAUNCHER, ContainerPlan, Plan
-from webhook.core import asking, foreign, patch, policy, sidecars, sizing
+from webhook.core import asking, foreign, lookalikes, patch, policy, sidecars, sizing
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish, parse
 from webhook.core.asking import NativeEnv, Targets
@@ -133,11 +133,24 @@ def planned(
             *verdict.warnings,
             *_left_out(pod, before, wish, found),
             *left,
+            *misread(pod, before, wish, catalog),
             *told,
         ),
         audits=(*before.settings.audits, *verdict.audits),
         foreign=() if made is None else foreign.facts(made.plan, resolution),
     )
+
+
+def misread(
+    pod: Mapping[str, Any], before: Judged, wish: Wish, catalog: Catalog
+) -> tuple[Problem, ...]:
+    """Return a warning for each value of the pod that looks like a reference and stays text."""
+    namespace = before.subject.namespace
+    stores = {name for name, store in catalog.stores.items() if store.serves(namespace)}
+    found = [*lookalikes.in_pod(pod, stores=stores, skipped=before.skipped)]
+    for definitions in (wish.shared, *wish.per_container.values()):
+        found += lookalikes.in_keys((*definitions.env, *definitions.files), stores=stores)
+    return tuple(dict.fromkeys(found))
 
 
 def _left_out(

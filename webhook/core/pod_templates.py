@@ -317,7 +317,7 @@ def _spark(application: Raw, role: str) -> tuple[Raw, dict[str, Any]]:
     env += [{"name": key, "value": value} for key, value in _map(part.get("envVars")).items()]
     main = {
         "name": name,
-        "image": part.get("image") or application.get("image"),
+        "image": _text(part.get("image")) or _text(application.get("image")),
         **next((c for c in _objects(body.get("containers")) if c.get("name") == name), {}),
     }
     main["env"] = [*_objects(main.get("env")), *env]

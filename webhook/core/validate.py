@@ -14,11 +14,11 @@ from typing import Any
 
 from injector.core import errors, stores
 from injector.core.errors import Problem, Refused
-from webhook.core import manifests, review, usage
+from webhook.core import lookalikes, manifests, review, usage
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, ours
 from webhook.core.catalog import Catalog
-from webhook.core.definitions import Definitions
+from webhook.core.definitions import Definitions, FileDef, KeyDef
 from webhook.core.resolve import Asked, ContainerAsk, resolve
 from webhook.core.review import Outcome, Request, denial, warning
 
@@ -80,11 +80,31 @@ def mistakes(kind: str, raw: dict[str, Any], catalog: Catalog) -> tuple[Problem,
             return ()
 
 
+def misread(kind: str, raw: dict[str, Any], catalog: Catalog) -> tuple[Problem, ...]:
+    """Return a warning for each value of a resource that looks like a reference and stays text."""
+    metadata = raw.get("metadata") or {}
+    name, namespace = str(metadata.get("name") or ""), str(metadata.get("namespace") or "")
+    seen = catalog.with_object(kind, raw)
+    match kind:
+        case "ServiceSecrets":
+            written = seen.services[namespace or "default", name].definitions
+            keys: tuple[KeyDef | FileDef, ...] = (*written.env, *written.files)
+        case "EnvironmentSecrets":
+            keys = seen.environments[name].env
+        case _:
+            return ()
+    stores = {name for name, store in catalog.stores.items() if store.serves(namespace)}
+    return tuple(lookalikes.in_keys(keys, stores=stores))
+
+
 def _stored(kind: str, request: Request, raw: dict[str, Any], catalog: Catalog) -> Outcome:
     metadata = {"namespace": request.namespace, "name": request.name, **(raw.get("metadata") or {})}
     found = mistakes(kind, {**raw, "metadata": metadata}, catalog)
     problems = [problem for problem in found if problem.code not in _NOT_YET]
-    warnings = review.warnings([problem for problem in found if problem.code in _NOT_YET])
+    warnings = review.warnings(
+        [problem for problem in found if problem.code in _NOT_YET]
+        + list(misread(kind, {**raw, "metadata": metadata}, catalog))
+    )
     if problems:
         return denial(problems, warnings=warnings)
     return Outcome(kind="allow", reason="valid", warnings=warnings)
