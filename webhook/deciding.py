@@ -27,8 +27,12 @@ QUICK_STEPS = 2_000
 """Steps on the serving thread: a few milliseconds."""
 DECISION_STEPS = 100_000
 """Steps of one decision, whatever it is about; see ADR 13 for what they cost."""
+MINOR_STEPS = 20_000
+"""Steps of one decision that nobody depends on: a warning."""
 MOST_WAITING = 64
 """Reviews of one namespace that may wait at once."""
+MINOR_SHARE = 4
+"""One place in so many is for reviews that nobody depends on: the rest is kept for pods."""
 SLICE_S = 0.002
 """Reviews are decided for so long before the network gets its turn."""
 
@@ -49,6 +53,7 @@ class _Job:
     work: Callable[[], Any]
     is_over: Callable[[], bool]
     answer: asyncio.Future[Any]
+    is_minor: bool = False
 
 
 class Deciding:
@@ -59,9 +64,11 @@ class Deciding:
         *,
         quick_steps: int = QUICK_STEPS,
         decision_steps: int = DECISION_STEPS,
+        minor_steps: int = MINOR_STEPS,
         most_waiting: int = MOST_WAITING,
     ) -> None:
         self._quick_steps, self._decision_steps = quick_steps, decision_steps
+        self._minor_steps, self._most_minor = minor_steps, max(1, most_waiting // MINOR_SHARE)
         self._quick = Turns[_Job](most=most_waiting)
         self._long = Turns[_Job](most=most_waiting)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="long decisions")
@@ -79,16 +86,20 @@ class Deciding:
         *,
         is_over: Callable[[], bool] = lambda: False,
         is_long: bool = False,
+        is_minor: bool = False,
     ) -> Any:
         """Return what the work returns, in the namespace's turn and within the budget.
 
-        The work may be called twice and on another thread; `is_long` says that it will be long.
+        The work may be called twice and on another thread; `is_long` says that it will be long,
+        `is_minor` that nobody depends on it: it gets fewer steps and fewer places to wait.
         Raises TooMany, TooLate, OverBudget, and what the work raises.
         """
         answer = asyncio.get_running_loop().create_future()
-        job = _Job(namespace=namespace, work=work, is_over=is_over, answer=answer)
+        job = _Job(
+            namespace=namespace, work=work, is_over=is_over, answer=answer, is_minor=is_minor
+        )
         try:
-            (self._long if is_long else self._quick).put(namespace, job)
+            self._put(self._long if is_long else self._quick, job)
         except Full:
             raise TooMany from None
         self._go_on()
@@ -110,6 +121,9 @@ class Deciding:
     def close(self) -> None:
         """End the thread; what is under way there comes to its end."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _put(self, turns: Turns[_Job], job: _Job) -> None:
+        turns.put(job.namespace, job, most=self._most_minor if job.is_minor else None)
 
     def _go_on(self) -> None:
         """See to it that what waits is worked on."""
@@ -137,7 +151,7 @@ class Deciding:
             result = _within(self._quick_steps, job.work)
         except OverBudget:
             try:
-                self._long.put(job.namespace, job)
+                self._put(self._long, job)
             except Full:
                 job.answer.set_exception(TooMany())
         except Exception as fault:  # noqa: BLE001  # it is whoever waits that must know
@@ -157,8 +171,9 @@ class Deciding:
     def _decide_long(self, job: _Job) -> tuple[Any, Exception | None, float]:
         """Decide on the thread; return the result or what was raised, and the time it took."""
         began_s = thread_time()
+        steps = self._minor_steps if job.is_minor else self._decision_steps
         try:
-            result = _within(self._decision_steps, job.work)
+            result = _within(steps, job.work)
         except Exception as fault:  # noqa: BLE001  # it is whoever waits that must know
             return None, fault, thread_time() - began_s
         return result, None, thread_time() - began_s

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from webhook.core import workloads
 from webhook.core.catalog import Catalog
 from webhook.core.review import Head
 
@@ -34,9 +35,12 @@ class Arrivals:
             self._loop.call_soon_threadsafe(self._wake)
 
     async def settle(self, head: Head, catalog: Callable[[], Catalog], *, within_s: float) -> None:
-        """Return when the snapshot knows the namespace of a new pod, or nothing more will help."""
+        """Return when the snapshot knows the namespace of a new pod, or nothing more will help.
+
+        A workload makes pods.
+        """
         is_new_pod = head.kind.kind == "Pod" and head.operation == "CREATE"
-        if not is_new_pod or not catalog().lacks(head.namespace):
+        if not (is_new_pod or workloads.is_workload(head)) or not catalog().lacks(head.namespace):
             return
         self._loop = asyncio.get_running_loop()
         until_s = self._loop.time() + min(self._patience_s, within_s)

@@ -35,7 +35,7 @@ from webhook import beside, connections, garbage, logs, offline, readiness, sett
 from webhook.beside import Beside, Pulse
 from webhook.callers import FOUND, Callers
 from webhook.connections import Server
-from webhook.core import final_state
+from webhook.core import final_state, workloads
 from webhook.core.catalog import Catalog
 from webhook.core.decide import decide
 from webhook.core.recent import Recent
@@ -162,6 +162,8 @@ def _decisions(
     def validated(asked: Request, catalog: Catalog) -> Outcome:
         # Pods come here, too, and not to a path of their own: replicas of a release that did not
         # judge them let them pass while an upgrade goes on, instead of answering 404.
+        if workloads.is_workload(asked):
+            return workloads.judge(asked, catalog, injection)
         if asked.kind.kind != "Pod":
             return validate(asked, catalog)
         snapshots = (catalog, *recent.before())

@@ -192,7 +192,7 @@ class Served:
     def __init__(self, decision, **options):
         self.metrics = Metrics()
         self.admission = Admission(
-            {"/mutate": decision},
+            {"/mutate": decision, "/validate": decision},
             Catalog,
             self.metrics,
             max_body_bytes=3 * 2**20,
@@ -245,6 +245,90 @@ async def test_over_budget_is_a_coded_denial_and_counted():
     }
     assert 'secret_injector_webhook_budget_exceeded_total{what="review"} 1.0' in metrics
     assert 'outcome="deny",reason="over_budget"} 1.0' in metrics
+
+
+def stored(endpoint="/validate"):
+    """Return the bytes of a review of a Deployment that is stored, and where it is sent."""
+    asked = json.loads(review.body())
+    asked["request"]["kind"] = {"group": "apps", "version": "v1", "kind": "Deployment"}
+    template = asked["request"]["object"]
+    asked["request"]["object"] = {"metadata": {"name": "web"}, "spec": {"template": template}}
+    return json.dumps(asked).encode(), endpoint
+
+
+async def passed(decision, **options):
+    """Return the response about a stored Deployment, and the metrics, with a decision."""
+    async with Served(decision, **options) as served:
+        if options.get("most_waiting") == 0:
+            served.admission.deciding._quick.put = refuse
+        body, endpoint = stored()
+        async with served.session.post(
+            f"http://127.0.0.1:{served.port}{endpoint}?timeout=2s",
+            data=io.BytesIO(body),
+            headers={"Content-Type": "application/json"},
+        ) as response:
+            answer = json.loads(await response.read())["response"]
+        return answer, served.metrics.render().decode()
+
+
+async def test_a_workload_passes_that_takes_too_much_work_to_judge():
+    """It is stored, and its author hears that only its pods will be judged."""
+
+    def endless(_request, _catalog):
+        while True:
+            budget.spend()
+
+    response, metrics = await passed(endless)
+
+    assert (response["allowed"], response["warnings"]) == (
+        True,
+        [
+            (
+                "SI-122 pod template: this workload takes more work to judge than a warning is"
+                " worth; its pods are judged;"
+                " secret-injector mutate -f FILE judges it without a limit"
+            )
+        ],
+    )
+    assert 'endpoint="/validate",outcome="allow",reason="over_budget"} 1.0' in metrics
+
+
+async def test_a_workload_passes_whatever_goes_wrong_on_our_side():
+    """A fault and a full queue are logged and counted, and nobody else's concern."""
+
+    def broken(_request, _catalog):
+        raise ZeroDivisionError
+
+    fault, counted = await passed(broken)
+    busy, queued = await passed(lambda *_: SKIP, most_waiting=0)
+
+    assert [fault["allowed"], busy["allowed"]] == [True, True]
+    assert "warnings" not in fault
+    assert "warnings" not in busy
+    assert 'outcome="allow",reason="fault"} 1.0' in counted
+    assert 'outcome="allow",reason="queue_full"} 1.0' in queued
+
+
+async def test_a_workload_gets_a_fifth_of_the_steps_and_a_quarter_of_the_places():
+    """However many workloads of a namespace are applied, its pods find room in the queue."""
+    made = deciding(minor_steps=20, most_waiting=8)
+
+    async def work(steps, *, is_minor):
+        return await made.decide("n", lambda: budget.spend(steps), is_minor=is_minor)
+
+    await work(20, is_minor=True)
+    with pytest.raises(OverBudget):
+        await work(21, is_minor=True)
+    await work(100, is_minor=False)
+    flood = await asyncio.gather(
+        *(made.decide("n", lambda: "said", is_minor=True) for _ in range(8)),
+        made.decide("n", lambda: "decided"),
+        return_exceptions=True,
+    )
+
+    assert flood[:2] == ["said", "said"]
+    assert [type(each) for each in flood[2:8]] == [TooMany] * 6
+    assert flood[8] == "decided"
 
 
 async def test_what_cannot_be_worked_out_about_a_deletion_does_not_prevent_it():
@@ -310,7 +394,7 @@ async def test_a_full_queue_is_a_coded_denial_that_asks_to_try_again():
     }
 
 
-def refuse(*_):
+def refuse(*_, **__):
     """Refuse as a queue does that is full."""
     raise Full
 

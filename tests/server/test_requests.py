@@ -126,6 +126,46 @@ def test_validate_judges_a_store(webhook):
     assert json.loads(answer)["response"]["allowed"] is False
 
 
+def test_a_stored_workload_is_allowed_with_what_its_pods_would_be_refused_for(webhook):
+    """The lines come back as warnings; the log has outcome, codes and their number."""
+    asked = json.loads(review.body())
+    template = asked["request"]["object"]
+    template["metadata"]["annotations"] = {"secret-injector.io/env": 'A: "#{nowhere:a#b}"'}
+    asked["request"] |= {
+        "uid": "stored",
+        "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+        "userInfo": {"username": "jane"},
+        "object": {"metadata": {"name": "web"}, "spec": {"template": template}},
+    }
+
+    _, _, answer = webhook.post(json.dumps(asked), path="/validate?timeout=2s")
+
+    wait(lambda: any(line.get("uid") == "stored" for line in webhook.lines()))
+    (line,) = (line for line in webhook.lines() if line.get("uid") == "stored")
+    assert json.loads(answer)["response"] == {
+        "uid": "stored",
+        "allowed": True,
+        "auditAnnotations": {
+            "outcome": "allow",
+            "reason": "would_be_refused",
+            "codes": "SI-110",
+        },
+        "warnings": [
+            (
+                'SI-110 annotation secret-injector.io/env for A: no store "nowhere" serves'
+                " namespace shop; kubectl get csstore lists the stores;"
+                " allowedNamespaces says who may use each"
+            )
+        ],
+    }
+    assert (line["outcome"], line["reason"], line["codes"], line["warnings"]) == (
+        "allow",
+        "would_be_refused",
+        ["SI-110"],
+        1,
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "kind", "body", "status"),
     [

@@ -176,13 +176,14 @@ def _outcome(
     warnings = review.warnings(found.warnings)
     grounds = _grounds(found, judged)
     if found.problems:
-        return denial(found.problems, warnings=warnings, facts=grounds)
+        return denial(found.problems, warnings=warnings, warned=found.warnings, facts=grounds)
     if found.made is None:
         text = "secret-injector: injection is asked for and nothing is to be injected"
         return Outcome(
             kind="skip",
             reason="nothing_to_inject",
             warnings=(*warnings, warning(text)),
+            warned=found.warnings,
             facts=grounds,
         )
     operations = patch.operations(
@@ -200,6 +201,7 @@ def _outcome(
         operations=tuple(operations),
         patch=review.patch_text(operations),
         warnings=warnings,
+        warned=found.warnings,
         facts={**_facts(found.made), **grounds},
     )
 

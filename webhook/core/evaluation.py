@@ -330,6 +330,13 @@ class Evaluation:
         entry = self.catalog.stores.get(ref.store)
         if entry is None or not entry.serves(self.namespace):
             known = (s.name for s in self.catalog.stores.values() if s.serves(self.namespace))
+            if entry is not None:
+                what = (
+                    f'the store "{ref.store}" does not serve namespace {self.namespace}:'
+                    " its allowedNamespaces"
+                )
+                self.problem(errors.STORE_UNKNOWN, by, what)
+                return None
             what = f'no store "{ref.store}" serves namespace {self.namespace}'
             self.problem(errors.STORE_UNKNOWN, by, what, word=ref.store, known=known)
             return None

@@ -18,6 +18,8 @@ from injector.core import budget, errors
 from injector.core.errors import Problem, Refused
 
 API_VERSION = "admission.k8s.io/v1"
+RESOURCES = ("ServiceSecrets", "EnvironmentSecrets", "ClusterSecretStore", "ClusterInjectionPolicy")
+"""The kinds that are ours."""
 
 Form = TypeVar("Form")
 Asked = TypeVar("Asked", bound="Head")
@@ -29,6 +31,9 @@ MAX_ANSWER_BYTES = 32 * 1024
 """Bytes of an answer, the patch apart."""
 
 MAX_UID = 128
+MAX_TOLD = 200
+"""Characters of a warning that also says what to do."""
+_MAX_PLACE = 44
 _MAX_WARNINGS_BYTES = 4096
 """What the API server passes on of all warnings of one request."""
 _FRAME_BYTES = 1024
@@ -91,9 +96,10 @@ class Outcome:
 
     `kind` is inject, skip, allow or deny; `reason` a stable id for logs and metrics; `problems`
     speak on deny, and `more` is how many others there are; `operations` change the object on
-    inject, and `patch` is them on the wire; `warnings` reach the person who ran kubectl; `facts`
-    are counts and names fit for a log line, never values; `awaits_news` says that another replica
-    may have known more than this snapshot holds.
+    inject, and `patch` is them on the wire; `warnings` reach the person who ran kubectl, and those
+    with a code stand in `warned` as well; `facts` are counts and names fit for a log line, never
+    values; `awaits_news` says that another replica, or this one in a moment, may know
+    more than this snapshot holds.
     """
 
     kind: str
@@ -103,6 +109,7 @@ class Outcome:
     operations: tuple[Operation, ...] = ()
     patch: str = ""
     warnings: tuple[str, ...] = ()
+    warned: tuple[Problem, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
     awaits_news: bool = False
 
@@ -163,6 +170,7 @@ def denial(
     *,
     reason: str = "refused",
     warnings: tuple[str, ...] = (),
+    warned: tuple[Problem, ...] = (),
     facts: Mapping[str, object] = {},
 ) -> Outcome:
     """Return the outcome that denies: the first problems and the number of the others."""
@@ -172,6 +180,7 @@ def denial(
         problems=tuple(problems[:MAX_PROBLEMS]),
         more=max(0, len(problems) - MAX_PROBLEMS),
         warnings=warnings,
+        warned=warned,
         facts={**facts, "codes": sorted({problem.code.id for problem in problems})},
     )
 
@@ -232,6 +241,39 @@ def warnings(problems: Sequence[Problem]) -> tuple[str, ...]:
     shown = [warning(problem.line()) for problem in problems[:MAX_PROBLEMS]]
     more = len(problems) - len(shown)
     return (*shown, _more(more)) if more else tuple(shown)
+
+
+def told(problem: Problem, *, place: str = "") -> str:
+    """Return the problem with its cure on one line, in 200 characters: each part is cut to fit.
+
+    The API server cuts long warnings of a request anywhere. `place` is where in the object the
+    problem's own place is to be found.
+    """
+    cure = errors.printable(problem.hint or problem.code.advice)
+    line = problem.line()
+    if not place and len(line) + len("; ") + len(cure) <= MAX_TOLD:
+        return f"{line}; {cure}"
+    parts = [_cut(place, _MAX_PLACE), _cut(problem.source, _MAX_PLACE)]
+    if problem.target:
+        parts += ["for", _cut(problem.target, _MAX_PLACE)]
+    if problem.origin:
+        parts.append(f"({_cut(problem.origin, _MAX_PLACE)})")
+    # Wherever it is, there must be room for what to do about it.
+    where = _cut(" ".join(part for part in parts if part), MAX_TOLD // 2)
+    head = f"{problem.code.id} {where}: " if where else f"{problem.code.id} "
+    what = errors.printable(problem.what[:MAX_TOLD])
+    room = MAX_TOLD - len(head) - len("; ")
+    # A short sentence leaves its room to the other one; advice for a whole kind of mistakes may be
+    # cut rather than what is said of this one.
+    share = room * 3 // 5 if problem.hint else room * 2 // 5
+    cure = _cut(cure, max(room - len(what), share))
+    return f"{head}{_cut(what, room - len(cure))}; {cure}"
+
+
+def _cut(text: str, most: int) -> str:
+    """Return the text in so many characters, printable."""
+    short = errors.printable(text[: most + 1])
+    return short if len(short) <= most else f"{short[: most - 3]}..."
 
 
 def _more(count: int) -> str:

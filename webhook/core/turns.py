@@ -41,13 +41,16 @@ class Turns(Generic[Work]):
         """Return how much waits."""
         return self._count
 
-    def put(self, owner: str, work: Work) -> None:
-        """Let work wait; raises Full when the owner has `most` waiting."""
+    def put(self, owner: str, work: Work, *, most: int | None = None) -> None:
+        """Let work wait; raises Full when the owner has `most` waiting, by default as many as any.
+
+        Work that is not urgent is put with a smaller number, and so leaves room for what is.
+        """
         queue = self._waiting.get(owner)
         if queue is None:
             queue = self._waiting[owner] = deque()
             self._line_up(owner)
-        elif len(queue) >= self._most:
+        elif len(queue) >= (self._most if most is None else most):
             raise Full
         queue.append(work)
         self._count += 1

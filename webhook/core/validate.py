@@ -3,7 +3,8 @@
     our resources, stored     refused with every mistake in them; what they refer to and is not
                               there yet is a warning: manifests of one set arrive in any order
     our resources, deleted    refused while something refers to them; the denial lists who
-    workloads                 warned when our annotations stand on them instead of on their pods
+    workloads                 warned when our annotations stand on them instead of on their pods;
+                              `workloads` judges their templates, too
 
 Pods that use a wrong resource are denied by the same checks, so nothing depends on this having run.
 """
@@ -14,23 +15,15 @@ from typing import Any
 
 from injector.core import errors, stores
 from injector.core.errors import Problem, Refused
-from webhook.core import lookalikes, manifests, review, usage
-from webhook.core import pod as pods
-from webhook.core.annotations import PREFIX, ours
+from webhook.core import lookalikes, manifests, review, usage, workloads
 from webhook.core.catalog import Catalog
 from webhook.core.definitions import Definitions, FileDef, KeyDef
 from webhook.core.resolve import Asked, ContainerAsk, resolve
-from webhook.core.review import Outcome, Request, denial, warning
+from webhook.core.review import RESOURCES, Outcome, Request, denial
 
 _NAMESPACE_CONTROLLER = "system:serviceaccount:kube-system:namespace-controller"
 _NOT_YET = (errors.IMPORT, errors.STORE_UNKNOWN, errors.FOREIGN)
 """What another object has wrong, or has not got yet: it may still change without this one."""
-_RESOURCES = (
-    "ServiceSecrets",
-    "EnvironmentSecrets",
-    "ClusterSecretStore",
-    "ClusterInjectionPolicy",
-)
 MAX_LISTED = 10
 
 
@@ -43,10 +36,10 @@ def validate(request: Request, catalog: Catalog) -> Outcome:
         return _deletion(request, catalog)
     if request.operation not in ("CREATE", "UPDATE") or request.object is None:
         return Outcome(kind="allow", reason="not_judged")
-    if kind in _RESOURCES:
+    if kind in RESOURCES:
         return _stored(kind, request, request.object, catalog)
     if kind in manifests.TEMPLATES and kind != "Pod":
-        return _workload(kind, request.object)
+        return _workload(request.object)
     return Outcome(kind="allow", reason="not_judged")
 
 
@@ -112,7 +105,7 @@ def _stored(kind: str, request: Request, raw: dict[str, Any], catalog: Catalog) 
 
 def _deletion(request: Request, catalog: Catalog) -> Outcome:
     kind = request.kind.kind
-    if kind not in _RESOURCES or request.user_info.username == _NAMESPACE_CONTROLLER:
+    if kind not in RESOURCES or request.user_info.username == _NAMESPACE_CONTROLLER:
         # A namespace that goes takes its services along; to hold one back would hold the namespace.
         return Outcome(kind="allow", reason="not_judged")
     target = f"{request.namespace}/{request.name}" if kind == "ServiceSecrets" else request.name
@@ -126,12 +119,7 @@ def _deletion(request: Request, catalog: Catalog) -> Outcome:
     return denial([problem], reason="in_use")
 
 
-def _workload(kind: str, raw: dict[str, Any]) -> Outcome:
-    names = sorted(ours(pods.annotations_of(raw)))
-    if not names:
-        return Outcome(kind="allow", reason="not_judged")
-    listed = ", ".join(PREFIX + name for name in names[:3]) + (", ..." if len(names) > 3 else "")
-    path = manifests.TEMPLATES[kind].removeprefix("/").replace("/", ".")
-    place = f"{path}.metadata.annotations"
-    text = f"secret-injector: {listed} on a {kind} does nothing; move it to {place}"
-    return Outcome(kind="allow", reason="annotation_misplaced", warnings=(warning(text),))
+def _workload(raw: dict[str, Any]) -> Outcome:
+    warnings = workloads.misplaced(raw)
+    reason = "annotation_misplaced" if warnings else "not_judged"
+    return Outcome(kind="allow", reason=reason, warnings=warnings)

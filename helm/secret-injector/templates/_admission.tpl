@@ -5,6 +5,21 @@ has(object.metadata.annotations)
 && !('secret-injector.io/inject' in object.metadata.annotations && object.metadata.annotations['secret-injector.io/inject'] == 'false')
 {{- end }}
 
+{{/* matchConditions: a person or a pipeline stores what pods are made from. Controllers, whose warnings nobody reads, write status and copies. */}}
+{{- define "secret-injector.storedBySomebody" -}}
+- name: not-by-a-controller
+  expression: |-
+    !request.userInfo.username.startsWith('system:serviceaccount:kube-system:')
+    && !request.userInfo.username.startsWith('system:node:')
+    && request.userInfo.username != 'system:kube-controller-manager'
+    && !object.metadata.?ownerReferences.orValue([]).exists(owner, owner.?controller.orValue(false))
+    && !has(object.metadata.deletionTimestamp)
+- name: pods-change
+  expression: |-
+    request.operation == 'CREATE' || object.?spec != oldObject.?spec
+    || object.metadata.?annotations != oldObject.metadata.?annotations
+{{- end }}
+
 {{/* Which pods are looked at when all is done to them: those that ask, and those that carry our container. */}}
 {{- define "secret-injector.asksOrCarries" -}}
 ({{ include "secret-injector.asks" . }})
