@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from injector.core.codes import (
     AUTH,
+    FINDINGS,
     INTERNAL,
     NOT_FOUND,
     UNAVAILABLE,
@@ -121,6 +122,12 @@ NOT_CARRIABLE = code(
     UNDELIVERABLE,
     "a value cannot be carried this way unchanged",
     "use a file, or env-mode launcher",
+)
+NATIVE_EMPTY = code(
+    "SI-603",
+    FINDINGS,
+    "a kubelet leaves native variables empty",
+    "set injected.nativeEnv in the chart to the value that the line names",
 )
 LAUNCH_FILE = code(
     "SI-610",

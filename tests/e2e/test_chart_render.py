@@ -108,7 +108,8 @@ def test_defaults_render_these_objects(render):
             for kind in ("", "Binding")
             for what in ("ephemeral-containers", "pod-updates", "pods")
         ]
-        + [("Secret", f"{name}-tls"), ("Pod", f"{name}-test")]
+        + [("Secret", f"{name}-tls")]
+        + [("Pod", f"{name}-test"), ("Pod", f"{name}-test-native")]
         + [(f"ClusterRole{kind}", f"{name}-certificates") for kind in ("", "Binding")]
         + [
             (kind, f"{name}-certificates")

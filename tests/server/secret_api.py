@@ -159,9 +159,9 @@ class SecretApi(ApiServer):
 class Threaded:
     """The server in a thread of its own, for tests that run commands one after the other."""
 
-    def __init__(self):
+    def __init__(self, make=SecretApi):
         self.loop = asyncio.new_event_loop()
-        self.api = SecretApi()
+        self.api = make()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
         self.do(self.api.__aenter__())

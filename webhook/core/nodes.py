@@ -8,18 +8,13 @@ See kubernetes.io/docs/concepts/scheduling-eviction.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from injector.core import budget
+from injector.core import budget, native_env
 from webhook.core import pod as pods
 
-NATIVE_FROM = (1, 35)
-"""The first kubelet whose `fileKeyRef` works without asking for it (KEP-3721, beta and on)."""
-
-_VERSION = re.compile(r"v?([0-9]{1,5})\.([0-9]{1,5})(?:\.[0-9]{1,5})?")
 _VIRTUAL_TAINT = "virtual-kubelet.io/provider"
 _VIRTUAL_LABEL = ("type", "virtual-kubelet")
 _OS_LABEL = "kubernetes.io/os"
@@ -61,8 +56,7 @@ def node(raw: Mapping[str, Any]) -> Node | None:
         return None
     info = (raw.get("status") or {}).get("nodeInfo") or {}
     version = str(info.get("kubeletVersion") or "")
-    found = _VERSION.match(version)
-    if found is not None and (int(found[1]), int(found[2])) >= NATIVE_FROM:
+    if native_env.is_capable(version):
         return CAPABLE
     return Node(
         is_capable=False,

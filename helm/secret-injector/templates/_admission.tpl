@@ -35,6 +35,38 @@ has(object.metadata.annotations)
 {{- if and .Values.tests.enabled (not (has .Values.tests.namespace (include "secret-injector.excludedNamespaces" . | fromYamlArray))) }}true{{ end -}}
 {{- end }}
 
+{{/* The size of the test pods' containers: `injected.resources` without the figures that are left empty. */}}
+{{- define "secret-injector.testResources" -}}
+{{- $sizes := dict -}}
+{{- range $kind, $figures := .Values.injected.resources -}}
+{{- $given := dict -}}
+{{- range $name, $figure := $figures -}}
+{{- if $figure -}}{{- $_ := set $given $name $figure -}}{{- end -}}
+{{- end -}}
+{{- $_ := set $sizes $kind $given -}}
+{{- end -}}
+{{- toYaml $sizes -}}
+{{- end }}
+
+{{/* "true" when native variables may be used and can be tested: their API is in Kubernetes 1.35 and newer. */}}
+{{- define "secret-injector.isNativeTestable" -}}
+{{- $isKnown := semverCompare ">=1.35.0-0" .Capabilities.KubeVersion.Version -}}
+{{- if and .Values.tests.enabled $isKnown (ne .Values.injected.nativeEnv "never") }}true{{ end -}}
+{{- end }}
+
+{{/* Names of nodes that are too old for native variables, as a list; none with nativeEnv always, which counts on them. */}}
+{{- define "secret-injector.nodesWithoutNative" -}}
+{{- $names := list -}}
+{{- if and (eq .Values.injected.nativeEnv "auto") .Values.rbac.create -}}
+{{- range (lookup "v1" "Node" "" "").items -}}
+{{- if semverCompare "<1.35.0-0" .status.nodeInfo.kubeletVersion -}}
+{{- $names = append $names .metadata.name -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $names -}}
+{{- end }}
+
 {{/* Where nothing is looked at; the API server sets this label on every namespace and no one can change it. */}}
 {{- define "secret-injector.namespaceSelector" -}}
 {{- $names := include "secret-injector.excludedNamespaces" . | fromYamlArray -}}

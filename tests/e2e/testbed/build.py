@@ -44,6 +44,13 @@ def build_all(say: Say) -> None:
         say(f"all programs built after {time.monotonic() - started:.0f} s")
 
 
+def build_one(build: Build, say: Say) -> None:
+    """Build one program, unless it is there in the wanted version."""
+    if not is_built(build):
+        _check_go()
+        _build(build, say)
+
+
 def is_built(build: Build) -> bool:
     """Whether all programs of a build are there in the wanted version."""
     return all(
