@@ -226,9 +226,16 @@ def _json(text):
 
 
 def _filtered(text):
-    for name in ("base64", "base64decode", "json", "urlencode", "trim", "lines", "dockerusername"):
+    value = filters.Text(data=text.encode())
+    names = ("base64", "base64decode", "json", "urlencode", "trim", "lines", "dockerusername")
+    steps = [reference.Filter(name=name) for name in (*names, "yaml")]
+    steps += [reference.Filter(name="split", args=args) for args in ((",",), ("\n", "2"))]
+    for step in steps:
         with suppress(filters.FilterError):
-            filters.apply(name, filters.Text(data=text.encode()))
+            filters.apply(step, value)
+    for pointer in ("/a", "/0"):
+        with suppress(pick.NotPicked):
+            pick.pick_in(value, pointer)
 
 
 def _answered(text):

@@ -18,6 +18,7 @@ from injector.commands.calling import call, refused
 from injector.commands.laptop import Values
 from injector.core import dotenv_export, errors
 from injector.core.errors import DeliveryFailed, Problem
+from injector.core.plan_codec import FILE_SEGMENT
 
 _SECRET_KEY = re.compile(r"(?!\.\.?\Z)[-._a-zA-Z0-9]{1,253}")
 
@@ -66,6 +67,7 @@ def _command(
         raise refused("standard output is a terminal, which keeps what it shows", hint=hint)
     values = laptop.values(service_options.wanted(given))
     if folder is not None:
+        _check_files(values)
         written = [*((name, data, None) for name, data in values.env), *values.files]
         laptop.write_files(Path(folder), written)
         flags = [f"--secret=id={name},src={folder}/{name}" for name, _, _ in written]
@@ -101,6 +103,16 @@ def _texts(values: Values) -> dict[str, str]:
     if problems:
         raise DeliveryFailed(problems)
     return found
+
+
+def _check_files(values: Values) -> None:
+    """Raise DeliveryFailed with every variable whose name is none of a file, or of an id."""
+    what, hint = "the name is not one of a file", "use -o json or k8s, or rename it"
+    wrong = [name for name, _ in values.env if not FILE_SEGMENT.fullmatch(name)]
+    if wrong:
+        raise DeliveryFailed(
+            Problem(code=errors.NAME, what=what, target=name, hint=hint) for name in wrong
+        )
 
 
 def json_text(texts: Mapping[str, str]) -> str:

@@ -45,7 +45,8 @@ NAME = code(
     "SI-104",
     USAGE,
     "a name of a variable, file or path is not allowed",
-    "variables match [A-Za-z_][A-Za-z0-9_]*; files are plain names without .. or /",
+    "variables are printable ASCII without =, and do not begin with __; files are plain names"
+    " without .. or /",
 )
 DUPLICATE = code("SI-105", USAGE, "one name is set twice", "keep one of the two places")
 POD = code(

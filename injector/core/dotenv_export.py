@@ -11,7 +11,8 @@ wanted read as the value itself; where there is none it is refused, with the rea
 
 For a shell alone, quotes of several kinds are put together. Docker takes the rest of the line,
 quotes and all. python-dotenv fills in `${NAME}` within quotes of both kinds. Node drops every CR. A
-shell has variables of its own, which may be read-only, numbers, or commands that it runs.
+shell has variables of its own, which may be read-only, numbers, or commands that it runs, and takes
+no dots or dashes in a name; the others do, and agree on no further character.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from injector.core.record import Record
 
 SHELL, PYTHON, NODE, DOCKER = READERS = ("shell", "python", "node", "docker")
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 _OF_SHELL = re.compile(
     r"BASH(?:PID|OPTS|_.*)?|COMP_.*|COPROC|DIRSTACK|ENV|EPOCH(?:REALTIME|SECONDS)|EUID|FUNCNAME"
@@ -110,8 +112,10 @@ def name_problems(names: Iterable[str], readers: Iterable[str]) -> list[Problem]
     wanted, found = frozenset(readers), []
     for name in names:
         what = ""
-        if not NAME.fullmatch(name):
+        if not (_NAME if SHELL in wanted else _DOTTED).fullmatch(name):
             what = "the name is not one of a variable"
+            if SHELL in wanted and _DOTTED.fullmatch(name):
+                what = "the name is not one of a shell's variable"
         elif SHELL in wanted and _OF_SHELL.fullmatch(name):
             what = "a shell gives this variable a meaning of its own"
         elif NODE in wanted and _OF_NODE.fullmatch(name):

@@ -6,7 +6,8 @@ together; `deliver` writes the folders. A value is carried byte for byte or refu
     volume/<container>/launch/launcher    the static binary        (launcher mode with variables)
     volume/<container>/launch/env         every variable, for it
     volume/<container>/files/<path>       one file per value
-    env/<container>/<NAME>                one file per variable    (native mode)
+    env/<container>/<NAME>                one file per variable    (native mode; +N where no file
+                                                                    can be called so)
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from itertools import pairwise
 from injector.core import errors, plan
 from injector.core.errors import Code, DeliveryFailed, Problem
 from injector.core.plan import ContainerPlan, Plan
-from injector.core.plan_codec import is_file_path
+from injector.core.plan_codec import is_file_path, native_file
 from injector.core.record import Record, hidden
+from injector.core.reference import NAME
 from injector.core.render import Rendered
 
 MAX_LAUNCHER_ENTRY = 131_072
@@ -29,7 +31,6 @@ MAX_NATIVE_VALUE = 32 * 1024
 """Bytes of a value in an env file (KEP-3721); later releases of Kubernetes may enforce it."""
 
 LAUNCHER_MODE = 0o555
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _CONTAINER = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 _Report = Callable[[Code, str, str], None]
@@ -85,12 +86,12 @@ def lay_out(p: Plan, rendered: Iterable[Rendered], *, launcher: bytes) -> Layout
             volume.append(Folder(place=(container.name, "launch"), files=launch))
         elif wanted.env:
             values = dict(container.env)
-            each = (
-                File(path=item.name, mode=file_mode, data=native_env(item.name, values[item.name]))
-                if item.name in values
-                else File(path=item.name, mode=file_mode, data=b"")
-                for item in wanted.env
-            )
+            each = []
+            for index, item in enumerate(wanted.env):
+                path, key = native_file(index, item.name)
+                value = values.get(item.name)
+                data = b"" if value is None else native_env(key, value)
+                each.append(File(path=path, mode=file_mode, data=data))
             env.append(Folder(place=(container.name,), files=tuple(each)))
         if wanted.files:
             files = tuple(
@@ -114,13 +115,13 @@ def launcher_env(env: Sequence[tuple[str, bytes]]) -> bytes:
     return b"SIENV1 %d %d\n" % (len(env), len(body)) + body
 
 
-def native_env(name: str, value: bytes) -> bytes:
+def native_env(key: str, value: bytes) -> bytes:
     """Return an env file of one variable, as the kubelet reads it (KEP-3721).
 
     One file for each: the kubelet scans the file once per variable, and one value cannot break or
     forge another.
     """
-    return name.encode() + b"='" + value + b"'\n"
+    return key.encode() + b"='" + value + b"'\n"
 
 
 def launcher_refusal(name: str, value: bytes) -> str:
@@ -175,7 +176,7 @@ def _problems(p: Plan, wanted: ContainerPlan, container: Rendered) -> list[Probl
 
 def _check_env(env: Sequence[tuple[str, bytes]], *, is_native: bool, report: _Report) -> None:
     for name, value in env:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             report(errors.NAME, "the name is not one of a variable", name)
         elif why := native_refusal(value) if is_native else launcher_refusal(name, value):
             report(errors.NOT_CARRIABLE, why, name)

@@ -44,6 +44,7 @@ MAX_HINTED = 16
 _MAX_WORD = 96
 _MAX_KNOWN = 256
 _COMPARED = 3
+_BEGINNING = 3
 
 # Which status speaks for several problems: what a retry cannot cure comes before what it can.
 _PRECEDENCE = (INTERNAL, USAGE, DENIED, AUTH, NOT_FOUND, UNDELIVERABLE, FINDINGS, UNAVAILABLE)
@@ -140,6 +141,9 @@ def shortened(text: str, most: int) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean "x"?` for the nearest known word, or an empty string.
 
+    A word with one slip of the pen comes first, then one that the word begins with (or that begins
+    with it), then the one that has most in common.
+
     Comparing words is quadratic in their length, and there may be many of them: words of unusual
     length have no neighbour, and only those that have most in common are compared.
     """
@@ -154,11 +158,38 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     ]
     if not ranked:
         return ""
-    from difflib import get_close_matches
-
     ranked.sort(key=itemgetter(0), reverse=True)
-    near = get_close_matches(word, [other for _, other in ranked[:_COMPARED]], n=1)
+    nearest = [other for _, other in ranked[:_COMPARED]]
+    near = [other for other in nearest if _is_one_slip(word, other)]
+    near = near or _beginnings(word, [other for _, other in ranked])
+    if not near:
+        from difflib import get_close_matches
+
+        near = get_close_matches(word, nearest, n=1)
     return f'did you mean "{near[0]}"?' if near else ""
+
+
+def _is_one_slip(word: str, other: str) -> bool:
+    """Say whether one character too many, too few or wrong, or two changed places, tell them."""
+    at, end = 0, 0
+    shorter = min(len(word), len(other))
+    while at < shorter and word[at] == other[at]:
+        at += 1
+    while end < shorter - at and word[-1 - end] == other[-1 - end]:
+        end += 1
+    left, right = word[at : len(word) - end], other[at : len(other) - end]
+    return max(len(left), len(right)) <= 1 or (len(left) == 2 and left[::-1] == right)
+
+
+def _beginnings(word: str, known: Sequence[str]) -> list[str]:
+    """Return the known words that the word begins with or that begin with it, nearest first."""
+    found = [
+        other
+        for other in known
+        if min(len(word), len(other)) >= _BEGINNING
+        and (word.startswith(other) or other.startswith(word))
+    ]
+    return sorted(found, key=lambda other: abs(len(other) - len(word)))
 
 
 def neighbour(problems: Sequence[Problem], word: str, known: Iterable[str]) -> str:

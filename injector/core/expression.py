@@ -11,7 +11,6 @@ from injector.core.scanner import Scanner, SlipError
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
 
 MAX_FILTERS = 16
 MAX_ARGUMENTS = 16
@@ -49,6 +48,8 @@ class Reader(Scanner):
         if self.skip("@"):
             service, namespace = self._service()
             return reference.ServiceAddress(service=service, namespace=namespace, port=self._port())
+        if self.peek('"'):
+            return reference.SiblingKey(key=self._key())
         start = self.at
         word = self.match(_WORD)
         if word is None:
@@ -62,11 +63,7 @@ class Reader(Scanner):
                 )
             return self._store_read(word)
         if not reference.KEY.fullmatch(word):
-            raise SlipError(
-                start,
-                f'"{word}" is not a key',
-                "a key matches [A-Za-z_][A-Za-z0-9_]*; a store needs a path: store:path",
-            )
+            raise _not_a_key(start, word, "a store needs a path: store:path#field")
         return reference.SiblingKey(key=word)
 
     def end_of(self, what: str) -> None:
@@ -106,7 +103,7 @@ class Reader(Scanner):
             )
         if len(field) > 253 or not field.isprintable():
             raise SlipError(start, "the field is longer than 253 characters or not printable")
-        if field.startswith("/") and not _POINTER.fullmatch(field):
+        if field.startswith("/") and not reference.POINTER.fullmatch(field):
             raise SlipError(
                 start,
                 f'"{field}" is not a JSON Pointer',
@@ -137,9 +134,15 @@ class Reader(Scanner):
 
     def _key(self) -> str:
         start = self.at
+        if self.peek('"'):
+            word = self.quoted()
+            if not reference.NAME.fullmatch(word):
+                hint = "a key is at most 253 characters of printable ASCII, and none is ="
+                raise SlipError(start, "what stands in quotes is not a key", hint)
+            return word
         word = self.match(_WORD) or ""
         if not reference.KEY.fullmatch(word):
-            raise SlipError(start, f'"{word}" is not a key', "a key matches [A-Za-z_][A-Za-z0-9_]*")
+            raise _not_a_key(start, word)
         return word
 
     def _filter(self) -> Filter:
@@ -147,12 +150,10 @@ class Reader(Scanner):
         start = self.at
         name = self.match(_WORD) or ""
         if name not in reference.FILTERS:
-            known = ", ".join(reference.FILTERS)
-            raise SlipError(
-                start,
-                f'no filter is called "{name}"',
-                errors.did_you_mean(name, reference.FILTERS) or f"filters: {known}",
-            )
+            known = "filters: " + ", ".join(reference.FILTERS)
+            hint = errors.did_you_mean(name, reference.FILTERS)
+            hint = f"{hint} {known}" if hint else known
+            raise SlipError(start, f'no filter is called "{name}"', hint)
         args = self._arguments() if self.skip("(") else ()
         least, most = reference.FILTERS[name]
         if not least <= len(args) <= most:
@@ -161,6 +162,8 @@ class Reader(Scanner):
                 start,
                 f'the filter "{name}" takes {count} arguments, not {len(args)}',
             )
+        if problem := reference.argument_problem(name, args):
+            raise SlipError(start, problem)
         return Filter(name=name, args=args)
 
     def _arguments(self) -> tuple[str, ...]:
@@ -175,3 +178,10 @@ class Reader(Scanner):
             args.append(self.quoted())
             self.blanks()
         return tuple(args)
+
+
+def _not_a_key(at: int, word: str, hint: str = "") -> SlipError:
+    quoted = "a key with other characters than letters, digits and _ stands in quotes"
+    if word and reference.NAME.fullmatch(word):
+        quoted = f'a key like this one stands in quotes: "{word}"'
+    return SlipError(at, f'"{word}" is not a key', "; ".join(filter(None, [quoted, hint])))

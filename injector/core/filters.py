@@ -1,6 +1,7 @@
 """Filters: what `#{ref | name}` does to a value. Bytes in, bytes out; what cannot work is refused.
 
-`default` and `required` decide about values that are missing or empty, so `render` does those.
+`default` and `required` decide about values that are missing or empty, and what `get` looks for may
+be missing, so `render` does those.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 
 from injector.core import secret
 from injector.core.record import Record, hidden
+from injector.core.reference import Filter
 from injector.core.secret import NotJson
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -29,9 +31,11 @@ class Text(Record):
     is_json: bool = False
 
 
-def apply(name: str, value: Text) -> Text:
+def apply(step: Filter, value: Text) -> Text:
     """Return the filtered value; raises FilterError."""
-    return _FILTERS[name](value)
+    if step.name == "split":
+        return _split(value, *step.args)
+    return _FILTERS[step.name](value)
 
 
 def _base64(value: Text) -> Text:
@@ -88,6 +92,31 @@ def _lines(value: Text) -> Text:
         raise FilterError("an entry has half a surrogate pair, which is no character") from None
 
 
+def _yaml(value: Text) -> Text:
+    """YAML as JSON: numbers as they are written, and nothing by its look but what JSON has."""
+    from injector.core import yaml_value  # loads a parser that few plans need
+
+    try:
+        found = yaml_value.parse(_utf8(value.data))
+    except yaml_value.NotYaml as error:
+        raise FilterError(f"the value is no YAML of the plain kind: {error}") from None
+    return Text(data=_encoded(secret.format_json(found)), is_json=True)
+
+
+def _split(value: Text, separator: str, most: str = "") -> Text:
+    """The parts between separators as a JSON array of texts; the last of `most` has the rest."""
+    count = int(most) - 1 if most else -1
+    parts: list[secret.Json] = [*_utf8(value.data).split(separator, count)]
+    return Text(data=_encoded(secret.format_json(parts)), is_json=True)
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise FilterError("it has half a surrogate pair, which is no character") from None
+
+
 def _docker_auth(value: Text) -> tuple[str, str, str]:
     """Return registry, user and password of a docker config (kubernetes.io/dockerconfigjson)."""
     try:
@@ -125,6 +154,7 @@ _FILTERS: dict[str, Callable[[Text], Text]] = {
     "urlencode": _urlencode,
     "trim": _trim,
     "lines": _lines,
+    "yaml": _yaml,
     "dockerregistry": lambda value: Text(data=_docker_auth(value)[0].encode()),
     "dockerusername": lambda value: Text(data=_docker_auth(value)[1].encode()),
     "dockerpassword": lambda value: Text(data=_docker_auth(value)[2].encode()),

@@ -6,9 +6,10 @@ end, a second reads each expression on its own, so one bad expression hides no o
     value  = *( text / "#{" expr "}" )      a run of 2n "#" before "{" is n literal "#";
                                             2n+1 is n literal "#" and the start of an expression
     expr   = ref *( "|" filter )
-    ref    = "$/" KEY / "$" service [ "." namespace ] "/" KEY / KEY
+    ref    = "$/" key / "$" service [ "." namespace ] "/" key / key
            / store ":" path [ "#" field ] [ "@" version ]
            / "@" service [ "." namespace ] [ ":" port ]
+    key    = KEY / string                   a string is any text of printable ASCII but "="
     filter = name [ "(" [ string *( "," string ) ] ")" ]
 """
 

@@ -35,8 +35,21 @@ def pick(found: Secret, field: str | None) -> Text:
     return picked
 
 
+def pick_in(text: Text, pointer: str) -> Text:
+    """Return what a JSON Pointer finds in a value that is JSON; raises NotPicked."""
+    try:
+        root = secret.parse_json(text.data)
+    except NotJson as error:
+        what = f"the value has no fields: {error}"
+        raise NotPicked(errors.CONTENT, what, "if it is YAML, write yaml | get(...)") from None
+    return _found(root, pointer)
+
+
 def _part(data: bytes | Fields, field: str) -> Text:
-    root = _parsed(data) if isinstance(data, bytes) else data
+    return _found(_parsed(data) if isinstance(data, bytes) else data, field)
+
+
+def _found(root: Json | Fields, field: str) -> Text:
     value = _pointed(root, field) if field.startswith("/") else _keyed(root, field)
     if isinstance(value, bytes):
         return Text(data=value)

@@ -60,11 +60,12 @@ Part = str | Pick | Use
 class Rule(Record):
     """What the owner of a key promises about its value; checked before anything is written.
 
-    `default` stands in for a missing value; `matches` is a pattern (`pattern.py`)
+    `required` True wants a value that is not empty, False does without one, None wants one that
+    may be empty. `default` stands in for a missing value; `matches` is a pattern (`pattern.py`)
     that must fit it; `not_after` an ISO date (UTC) from which on the value counts as expired.
     """
 
-    required: bool = True
+    required: bool | None = None
     default: str | None = None
     matches: str | None = None
     not_after: str | None = None

@@ -29,7 +29,15 @@ from injector.core.plan import (
     Use,
 )
 from injector.core.plan_reader import NotAPlan, PlanObject
-from injector.core.reference import FILTERS, PRESET_FILTERS, STORE, Filter
+from injector.core.reference import (
+    FILTERS,
+    KEY,
+    NAME,
+    PRESET_FILTERS,
+    STORE,
+    Filter,
+    argument_problem,
+)
 
 _BLANK = Rule()
 
@@ -155,9 +163,11 @@ def _part(part: Part) -> object:
 def _rule(rule: Rule | None) -> object:
     if rule is None or rule == _BLANK:
         return None
-    required = None if rule.required else False
     return _bare(
-        required=required, default=rule.default, matches=rule.matches, notAfter=rule.not_after
+        required=rule.required,
+        default=rule.default,
+        matches=rule.matches,
+        notAfter=rule.not_after,
     )
 
 
@@ -181,7 +191,7 @@ def _value_from(o: PlanObject, *, reads: int, values: int) -> PlanValue:
     if o.get("rule") is not None:
         r = PlanObject(o.get("rule"), "rule")
         rule = Rule(
-            required=r.get("required") is not False,
+            required=r.maybe_flag("required"),
             default=r.maybe_text("default"),
             matches=r.maybe_text("matches"),
             not_after=r.maybe_text("notAfter"),
@@ -196,12 +206,16 @@ def _filter_from(step: object) -> Filter:
     least, most = (0, 0) if name in PRESET_FILTERS else FILTERS.get(name, (1, 0))
     if not least <= len(args) <= most:
         raise NotAPlan("a filter is unknown or has the wrong arguments")
+    if argument_problem(name, tuple(args)):
+        raise NotAPlan("a filter has an argument that is not of its form")
     return Filter(name=name, args=tuple(args))
 
 
 # Names and paths become paths in a volume: what `deliver` must be able to trust is checked here.
 _CONTAINER = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+NATIVE_KEY = "VALUE"
+"""The key in the env file of a variable whose own name cannot be one."""
+
 FILE_SEGMENT = re.compile(r"(?!\.\.)(?!\.\Z)[A-Za-z0-9._-]{1,253}")
 
 
@@ -213,6 +227,17 @@ def is_file_path(path: str) -> bool:
         and len(path) <= 1024
         and all(FILE_SEGMENT.fullmatch(segment) for segment in segments)
     )
+
+
+def native_file(index: int, name: str) -> tuple[str, str]:
+    """Return the env file of a container's variable, below the container's folder, and its key.
+
+    The kubelet reads one variable of a file by its key and gives it any name. It takes no key that
+    begins with a blank or `#`, and earlier versions none but words; a file cannot be called after
+    every name. `index` is the variable's place among those of the container.
+    """
+    path = name if FILE_SEGMENT.fullmatch(name) else f"+{index}"
+    return path, name if KEY.fullmatch(name) else NATIVE_KEY
 
 
 def _store_from(o: PlanObject) -> PlanStore:
@@ -236,7 +261,7 @@ def _container_from(o: PlanObject, values: int) -> ContainerPlan:
         FileItem(path=f.text("path"), value=f.index("value", values), mode=f.maybe_whole("mode"))
         for f in o.objects("files")
     )
-    if not all(_ENV_NAME.fullmatch(e.name) for e in env) or len({e.name for e in env}) != len(env):
+    if not all(NAME.fullmatch(e.name) for e in env) or len({e.name for e in env}) != len(env):
         raise NotAPlan("an env name is not one, or stands twice")
     paths = [f.path for f in files]
     if not all(map(is_file_path, paths)) or not all(

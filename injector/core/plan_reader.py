@@ -39,6 +39,13 @@ class PlanObject:
         """Return a text, or None when absent or null."""
         return None if self._data.get(name) is None else self.text(name)
 
+    def maybe_flag(self, name: str) -> bool | None:
+        """Return true or false, or None when absent or null."""
+        found = self._data.get(name)
+        if found is not None and not isinstance(found, bool):
+            raise NotAPlan(f"{self._what}.{name} is not true or false")
+        return found
+
     def whole(self, name: str) -> int:
         """Return a whole number from 0 to 2**31 - 1."""
         found = self._data.get(name)

@@ -11,6 +11,11 @@ import re
 from injector.core.record import Record
 
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+"""A key as a reference writes it bare; any other stands in quotes."""
+
+NAME = re.compile(r"[ -<>-~]{1,253}")
+"""A variable's name as Kubernetes takes it: printable ASCII but the equals sign."""
+
 LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 STORE = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 BARE_PATH = re.compile(r'[^\s#@|{}"]+')
@@ -26,8 +31,16 @@ FILTERS = {
     "urlencode": (0, 0),
     "trim": (0, 0),
     "lines": (0, 0),
+    "get": (1, 1),
+    "yaml": (0, 0),
+    "split": (1, 2),
 }
 """Filter name → the least and the most arguments it takes."""
+
+POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
+"""A JSON Pointer (RFC 6901) to something in a document."""
+
+_COUNT = re.compile(r"[1-9][0-9]{0,3}")
 
 PRESET_FILTERS = ("dockerregistry", "dockerusername", "dockerpassword")
 """Filters that only presets write: no field can name a docker config's registry."""
@@ -48,7 +61,7 @@ class ServiceKey(Record):
 
 
 class SiblingKey(Record):
-    """`KEY`: another key of the same set, after overrides."""
+    """`KEY` or `"a.key"`: another key of the same set, after overrides."""
 
     key: str
 
@@ -93,6 +106,17 @@ class Expression(Record):
 
 Value = tuple[str | Expression, ...]
 """A value: texts and expressions in order; no text is empty, no two texts are neighbours."""
+
+
+def argument_problem(name: str, args: tuple[str, ...]) -> str:
+    """Return what is wrong with the arguments of a filter, whose number is right; else nothing."""
+    if name == "get" and not POINTER.fullmatch(args[0]):
+        return "get takes a JSON Pointer such as /db/password or /0"
+    if name == "split" and not args[0]:
+        return "split takes the text between the parts, which is not empty"
+    if name == "split" and len(args) > 1 and not _COUNT.fullmatch(args[1]):
+        return 'the most parts that split makes are a number from 1 to 9999, such as "2"'
+    return ""
 
 
 def path_problem(path: str) -> str | None:
@@ -152,11 +176,11 @@ def format_reference(reference: Reference) -> str:
     """Return the reference as one writes it."""
     match reference:
         case EnvironmentKey(key=key):
-            return f"$/{key}"
+            return f"$/{_bare_or_quoted(key, KEY)}"
         case ServiceKey(service=service, namespace=namespace, key=key):
-            return f"${_dotted(service, namespace)}/{key}"
+            return f"${_dotted(service, namespace)}/{_bare_or_quoted(key, KEY)}"
         case SiblingKey(key=key):
-            return key
+            return _bare_or_quoted(key, KEY)
         case ServiceAddress(service=service, namespace=namespace, port=port):
             return f"@{_dotted(service, namespace)}" + (f":{port}" if port is not None else "")
         case StoreRead(store=store, path=path, field=field, version=version):

@@ -5,17 +5,18 @@
 Pure: the date is a parameter. Values are evaluated once, in the plan's order, so an earlier value
 is ready when a later one uses it. `default` (filter or rule) stands in for what is *missing*, and
 for nothing else: a store that is down or forbids the read is a failure whatever the definition
-says. A value that is missing and not required leaves its variable or file out.
+says. A value that is missing and not required leaves its variable or file out, and so does one that
+is empty for want of another where the kubelet reads the variable: it takes empty for missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from injector.core import errors, filters, reporting, rules, secret
+from injector.core import absence, errors, filters, plan, reporting, rules, secret
 from injector.core.errors import Code, FetchFailed, Problem
 from injector.core.filters import FilterError, Text
-from injector.core.pick import NotPicked, pick
+from injector.core.pick import NotPicked, pick, pick_in
 from injector.core.plan import ContainerPlan, Part, Pick, Plan, PlanValue, Read
 from injector.core.record import Record, hidden, replace
 from injector.core.reference import Filter
@@ -68,6 +69,8 @@ def render(
         for item in container.env:
             data = evaluation.wanted(item.value, item.name, container, report)
             if data is not None:
+                if not data and evaluation.is_left_out(item.value, container):
+                    continue
                 env.append((item.name, data))
                 total += len(data)
         for file in container.files:
@@ -91,6 +94,7 @@ class _Evaluation:
     def __init__(self, p: Plan, answers: Mapping[Read, Secret | Failure], today: str) -> None:
         self._plan, self._answers, self._today = p, answers, today
         self._outcomes: list[Outcome] = []
+        self._may_be_absent = absence.of_values(p.values)
         evaluated = 0
         for value in p.values:
             outcome = self._ruled(value, self._joined(value))
@@ -108,10 +112,14 @@ class _Evaluation:
         outcome, value = self._outcomes[index], self._plan.values[index]
         if isinstance(outcome, Text):
             return outcome.data
-        if isinstance(outcome, Missing) and value.rule is not None and not value.rule.required:
+        if isinstance(outcome, Missing) and value.rule and value.rule.required is False:
             return None
         report.add(outcome.causes, target=target, container=container.name)
         return None
+
+    def is_left_out(self, index: int, container: ContainerPlan) -> bool:
+        """Say whether a variable of this empty value is left out rather than refused."""
+        return container.env_mode == plan.NATIVE and self._may_be_absent[index]
 
     def _joined(self, value: PlanValue) -> Outcome:
         """Return all parts as one; every cause is kept, and one failed part fails the value."""
@@ -171,9 +179,12 @@ class _Evaluation:
                     outcome = Text(data=step.args[0].encode("utf-8", "replace"))
             elif step.name == "required":
                 outcome = _required(value, outcome, step.args[0] if step.args else "", at)
+            elif step.name == "get":
+                if isinstance(outcome, Text):
+                    outcome = _got(value, outcome, step.args[0], at)
             elif isinstance(outcome, Text):
                 try:
-                    outcome = self._sized(value, filters.apply(step.name, outcome))
+                    outcome = self._sized(value, filters.apply(step, outcome))
                 except FilterError as error:
                     return _failed(value, errors.FILTER, f"{step.name}: {error}", pick=at)
         return outcome
@@ -185,15 +196,20 @@ class _Evaluation:
         return _failed(value, errors.NOT_CARRIABLE, what, hint="keep large files elsewhere")
 
     def _ruled(self, value: PlanValue, outcome: Outcome) -> Outcome:
-        """Hold the outcome against its owner's rule; the default itself is not checked."""
+        """Hold the outcome against its owner's rule; of a default only that it is not empty."""
         rule = value.rule
         if rule is None or isinstance(outcome, Failed):
             return outcome
+        at = next((part for part in value.parts if isinstance(part, Pick)), None)
+        is_default = isinstance(outcome, Missing)
         if isinstance(outcome, Missing):
             if rule.default is None:
                 return outcome
-            return Text(data=rule.default.encode("utf-8", "replace"))
-        at = next((part for part in value.parts if isinstance(part, Pick)), None)
+            outcome = Text(data=rule.default.encode("utf-8", "replace"))
+        if rule.required and not outcome.data:
+            return _failed(value, errors.REQUIRED, "the value is empty", pick=at)
+        if is_default:
+            return outcome
         causes = tuple(
             Cause(
                 code=breach.code,
@@ -213,6 +229,20 @@ def _failed(
 ) -> Failed:
     cause = Cause(code=code, what=what, hint=hint, origin=value.origin, key=value.key, pick=pick)
     return Failed(causes=(cause,))
+
+
+def _got(value: PlanValue, text: Text, pointer: str, at: Pick | None) -> Outcome:
+    """Return what a JSON Pointer finds in a text; what is not there is missing, as in a store."""
+    try:
+        return pick_in(text, pointer)
+    except NotPicked as lack:
+        code, what = lack.code, f"get: {lack.what}"
+        is_missing = code is errors.MISSING
+        code = code if is_missing else errors.FILTER
+        cause = Cause(
+            code=code, what=what, hint=lack.hint, origin=value.origin, key=value.key, pick=at
+        )
+        return (Missing if is_missing else Failed)(causes=(cause,))
 
 
 def _required(value: PlanValue, outcome: Outcome, why: str, at: Pick | None) -> Outcome:

@@ -3,9 +3,9 @@
  *     SIENV1 <count> <length>\n     decimal numbers without leading zeros, single spaces
  *     <length> bytes                exactly <count> times NAME=value, each ended by a NUL
  *
- * NAME matches [A-Za-z_][A-Za-z0-9_]* and occurs once; a value is any bytes but NUL. Anything else is malformed, even
- * where its meaning could be guessed: a file that is not byte for byte what the writer writes was cut short or
- * tampered with, and the command must not start on half of its variables.
+ * NAME is printable ASCII but `=`, as Kubernetes takes it, and occurs once; a value is any bytes but NUL. Anything else
+ * is malformed, even where its meaning could be guessed: a file that is not byte for byte what the writer writes was
+ * cut short or tampered with, and the command must not start on half of its variables.
  *
  * The path may be a symlink (files are published by swapping one), but must lead to a regular file: O_NONBLOCK keeps a
  * FIFO from holding up the start, and fstat refuses it. The file is read, not mapped, so that nothing that happens to
@@ -122,18 +122,16 @@ static bool take_number(struct cursor *in, size_t *number)
     return in->at > first && !has_leading_zero && *number <= MAX_FILE_BYTES;
 }
 
-static bool is_name_byte(char byte, bool first)
+static bool is_name_byte(char byte)
 {
-    bool is_letter = (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') || byte == '_';
-
-    return is_letter || (!first && byte >= '0' && byte <= '9');
+    return byte >= ' ' && byte <= '~' && byte != '=';
 }
 
 static bool starts_with_name(const char *text)
 {
     const char *at = text;
 
-    while (is_name_byte(*at, at == text))
+    while (is_name_byte(*at))
         at++;
     return at > text && *at == '=';
 }

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from injector.core import encode, errors
+from injector.core import encode, errors, plan_codec
 from injector.core.encode import File, Folder, Layout
 from injector.core.errors import DeliveryFailed
 from injector.core.plan import ContainerPlan, EnvItem, FileItem, Plan, PlanValue
+from injector.core.reference import NAME
 from injector.core.render import Rendered
 
+ANY_NAMES = st.from_regex(NAME, fullmatch=True)
 NAMES = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,20}\Z")
 VALUES = st.one_of(
     st.binary(max_size=200),
@@ -119,13 +121,32 @@ class TestLauncherFile:
 class TestNativeFile:
     """The env files that the kubelet reads."""
 
-    @given(NAMES, VALUES)
+    @given(ANY_NAMES, VALUES)
     def test_an_accepted_value_is_what_the_kubelet_reads_back(self, name, value):
         """What is accepted survives the kubelet; what the kubelet would change is refused."""
-        refusal = encode.native_refusal(value)
+        path, key = plan_codec.native_file(7, name)
 
-        if not refusal:
-            assert read_kubelet_file(encode.native_env(name, value), name.encode()) == value
+        assert plan_codec.is_file_path(path) or path == "+7"
+        if not encode.native_refusal(value):
+            assert read_kubelet_file(encode.native_env(key, value), key.encode()) == value
+
+    @pytest.mark.parametrize(
+        ("name", "path", "key"),
+        [
+            ("DB_PASSWORD", "DB_PASSWORD", "DB_PASSWORD"),
+            ("spring.datasource.password", "spring.datasource.password", "VALUE"),
+            ("xpack-key", "xpack-key", "VALUE"),
+            ("1", "1", "VALUE"),
+            ("..data", "+3", "VALUE"),
+            (".", "+3", "VALUE"),
+            ("a/b", "+3", "VALUE"),
+            (" #x ", "+3", "VALUE"),
+            ("+3", "+3", "VALUE"),
+        ],
+    )
+    def test_a_name_that_is_no_file_or_no_word_has_one_made_for_it(self, name, path, key):
+        """The kubelet gives the variable of the file any name; its own keys are words."""
+        assert plan_codec.native_file(3, name) == (path, key)
 
     @pytest.mark.parametrize(
         "value",
@@ -192,12 +213,16 @@ class TestLayout:
     def test_native_variables_have_a_file_each_and_no_launcher(self):
         """The kubelet's files lie in the volume that no container mounts."""
         layout = lay_out(
-            given_to("api", env=(("A", b"1"), ("B", b"2"))), mode="native", group=65532
+            given_to("api", env=(("A", b"1"), ("B", b"2"), ("c.d", b"3"), ("e/f", b"4"))),
+            mode="native",
+            group=65532,
         )
 
         files = (
             File(path="A", mode=0o440, data=b"A='1'\n"),
             File(path="B", mode=0o440, data=b"B='2'\n"),
+            File(path="c.d", mode=0o440, data=b"VALUE='3'\n"),
+            File(path="+3", mode=0o440, data=b"VALUE='4'\n"),
         )
         assert layout == Layout(
             volume=(),

@@ -68,6 +68,11 @@ def test_any_text_is_a_reference_or_one_mistake(text):
         ("#", ("#",)),
         ("#{A}", _one(SiblingKey(key="A"))),
         ("#{ A }", _one(SiblingKey(key="A"))),
+        ('#{"a.b"}', _one(SiblingKey(key="a.b"))),
+        ('#{ "1 %-/" | trim }', _one(SiblingKey(key="1 %-/"), Filter(name="trim"))),
+        ('#{"A"}', _one(SiblingKey(key="A"))),
+        ('#{$/"a.b"}', _one(EnvironmentKey(key="a.b"))),
+        ('#{$svc/"a-b"}', _one(ServiceKey(service="svc", namespace=None, key="a-b"))),
         ("#{$/A}", _one(EnvironmentKey(key="A"))),
         ("#{$svc/A}", _one(ServiceKey(service="svc", namespace=None, key="A"))),
         ("#{$svc.ns/A}", _one(ServiceKey(service="svc", namespace="ns", key="A"))),
@@ -104,6 +109,9 @@ def test_each_form_reads_as_the_grammar_says(text, value):
         ('#{A | trim("x")}', [7]),
         ("#{@db:0}", [7]),
         ("#{$Svc/A}", [4]),
+        ("#{a.b}", [3]),
+        ("#{$/a.b} #{$s/a-b}", [5, 15]),
+        ('#{"a=b"} #{"é"} #{""}', [3, 12, 19]),
         ("#{v:a#/~2}", [7]),
     ],
 )
@@ -113,6 +121,37 @@ def test_mistakes_are_named_at_their_column_all_of_them(text, columns):
         grammar.parse(text)
 
     assert [slip.column for slip in caught.value.slips] == columns
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("#{A|base64encode}", 'did you mean "base64"? filters: '),
+        ("#{A|urlencod}", 'did you mean "urlencode"? filters: '),
+        ("#{A|base}", 'did you mean "base64"? filters: '),
+        ("#{A|sha256sum}", "filters: "),
+    ],
+)
+def test_an_unknown_filter_is_answered_with_the_list_and_the_nearest(text, hint):
+    """A filter that the word begins with is nearer than one that shares its end."""
+    with pytest.raises(GrammarError) as caught:
+        grammar.parse(text)
+
+    [slip] = caught.value.slips
+    assert slip.hint == hint + ", ".join(reference.FILTERS)
+
+
+def test_a_key_with_a_dot_is_told_to_stand_in_quotes():
+    """The hint shows it as it is to be written."""
+    with pytest.raises(GrammarError) as caught:
+        grammar.parse("#{spring.datasource.url}")
+
+    [slip] = caught.value.slips
+    assert slip.what == '"spring.datasource.url" is not a key'
+    assert slip.hint == (
+        'a key like this one stands in quotes: "spring.datasource.url";'
+        " a store needs a path: store:path#field"
+    )
 
 
 def test_a_text_of_nothing_but_mistakes_ends_after_a_few():

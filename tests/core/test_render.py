@@ -311,6 +311,56 @@ def test_required_refuses_missing_and_empty_values_with_the_authors_words():
     )
 
 
+def test_required_true_refuses_an_empty_value_wherever_it_comes_from():
+    """Of a store, of a default, of a filter; without the word an empty value is a value."""
+    required = Rule(required=True)
+    empty = Pick(read=0, field="empty")
+    nope = Pick(read=0, field="nope")
+    found = problems(
+        value(empty, rule=required),
+        value(nope, rule=Rule(required=True, default="")),
+        value(Pick(read=0, field="nope", filters=(f("default", ""),)), rule=required),
+        value(nope, rule=required),
+    )
+
+    assert [(p.code.id, p.target, p.what) for p in found] == [
+        ("SI-301", "V0", "the value is empty"),
+        ("SI-301", "V1, V2", "the value is empty"),
+        ("SI-404", "V3", THERE),
+    ]
+    assert rendered(value(empty), value(empty, rule=Rule(matches=".*"))) == {"V0": b"", "V1": b""}
+    assert rendered(value(Pick(read=0, field="user"), rule=required)) == {"V0": b"shop"}
+
+
+@pytest.mark.parametrize("mode", ["launcher", "native"])
+def test_a_variable_that_is_empty_by_its_default_is_left_out_where_empty_means_missing(mode):
+    """For the kubelet it is missing; the launcher sets it. A value that is empty itself stays."""
+    empty = Pick(read=0, field="nope", filters=(f("default", ""),))
+    values = (
+        value(empty),
+        value(Pick(read=0, field="nope"), rule=Rule(default="")),
+        value(Use(value=0), Use(value=1)),
+        value(Use(value=0, filters=(f("base64"),)), rule=Rule(required=False)),
+        value(empty, "x"),
+        value(Pick(read=0, field="empty")),
+        value(Pick(read=0, field="empty"), rule=Rule(required=False)),
+    )
+    env = tuple(EnvItem(name=f"V{i}", value=i) for i in range(len(values)))
+    files = (FileItem(path="empty", value=0),)
+    container = ContainerPlan(name="app", env_mode=mode, env=env, files=files)
+
+    (only,) = render(
+        plan(*values, containers=(container,)),
+        {DB: Secret(FIELDS), MAIL: Secret({})},
+        today="2026-11-22",
+    )
+
+    always = {"V4": b"x", "V5": b""}
+    by_launcher = {f"V{i}": b"" for i in (0, 1, 2, 3, 6)}
+    assert dict(only.env) == (always if mode == "native" else always | by_launcher)
+    assert only.files == (("empty", b"", None),)
+
+
 def test_rules_are_held_against_the_value():
     """Pattern and date are both reported; the value is not."""
     ruled = value(Pick(read=0, field="user"), rule=Rule(matches="[0-9]+", not_after="2026-11-22"))
@@ -425,7 +475,12 @@ JSON = st.recursive(
     st.none()
     | st.text(min_size=1, max_size=4).map(lambda s: "/" + s)
     | st.text(min_size=1, max_size=3),
-    st.lists(st.sampled_from([f(n) for n in ("base64", "base64decode", "json", "trim", "lines")])),
+    st.lists(
+        st.sampled_from(
+            [f(n) for n in ("base64", "base64decode", "json", "trim", "lines", "yaml")]
+            + [f("get", "/a"), f("split", "/"), f("split", ",", "2")]
+        )
+    ),
 )
 def test_whatever_the_store_gives_there_are_bytes_or_problems(data, field, filters):
     """No answer of a store raises anything but our own error, and that one says something."""

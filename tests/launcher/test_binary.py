@@ -136,7 +136,7 @@ def test_failure_writes_once_and_ends(start, strace, launcher, tmp_path, argumen
         ([b"X=" + sienv.CANARY.ljust(300_000, b"x")], "/bin/true"),
         ([b"X%d=" % n + sienv.CANARY.ljust(100_000, b"x") for n in range(70)], "/bin/true"),
         ([b"X=" + sienv.CANARY, b"X=" + sienv.CANARY], "/bin/true"),
-        ([b"X=1", sienv.CANARY + b"=1"], "/bin/true"),
+        ([b"X=1", b"\n" + sienv.CANARY + b"=1"], "/bin/true"),
         ([b"X=1", sienv.CANARY], "/bin/true"),
     ],
     ids=["absent", "PATH", "denied", "long", "many", "twice", "name", "no ="],

@@ -48,11 +48,22 @@ def test_malformed_file_is_refused(start, program, env_file, content, why):
         [],
         [b"A="],
         [b"_=1", b"a1=2", b"A" * 300 + b"=3", b"A=4"],
+        [bytes([code]) + b"=" for code in range(0x20, 0x7F) if code != ord("=")],
+        [b"spring.datasource.password=1", b"xpack.security-key=2", b"1 /%=3", b" =4", b"  =5"],
         [b"A=" + bytes(range(1, 256))],
         [b"A==", b"B=a=b", b"C=\n", b"D=$(A) ${A} `A`", b"E='\"\\", b"F= x ", b"G=A=1\nH=2"],
         [b"A=\xff\xfe\xc0", "B=\N{KEY}\N{RIGHT-TO-LEFT OVERRIDE}".encode()],
     ],
-    ids=["none", "empty value", "names", "every byte", "syntax of others", "not UTF-8"],
+    ids=[
+        "none",
+        "empty value",
+        "names",
+        "every character",
+        "odd names",
+        "every byte",
+        "syntax of others",
+        "not UTF-8",
+    ],
 )
 def test_well_formed_file_is_set_byte_for_byte(start, program, env_file, entries):
     """Values reach the command as they are: nothing is expanded, unquoted, trimmed or decoded."""
@@ -76,7 +87,7 @@ def test_file_of_8_mib_is_read(start, program, env_file):
 entries = st.lists(
     st.builds(
         lambda name, value: name.encode() + b"=" + value.replace(b"\0", b""),
-        st.from_regex(re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,3}"), fullmatch=True),
+        st.from_regex(re.compile(r"[ -<>-~]{1,4}"), fullmatch=True),
         st.binary(max_size=12),
     ),
     max_size=6,

@@ -17,6 +17,7 @@ import yaml
 from injector import nesting
 from injector.core import errors
 from injector.core.errors import Problem, Refused
+from webhook.core import yaml_slips
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -49,15 +50,22 @@ def load(names: Iterable[str]) -> list[Document]:
             try:
                 found += _documents(file, text)
             except yaml.MarkedYAMLError as error:
-                mark = error.problem_mark or error.context_mark
-                place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
-                what = error.problem or "not YAML"
-                problems.append(Problem(code=errors.ARGUMENT, what=what, source=place))
+                problems.append(_no_yaml(file, text, error))
             except (yaml.YAMLError, RecursionError):
                 problems.append(Problem(code=errors.ARGUMENT, what="not YAML", source=file))
     if problems:
         raise Refused(problems)
     return found
+
+
+def _no_yaml(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:
+    """Return the problem of a file that is no YAML, where its writer went wrong."""
+    mark = error.problem_mark or error.context_mark
+    place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
+    what = error.problem or "not YAML"
+    if (found := yaml_slips.explained(error, text, nesting.LOADER)) is not None:
+        place, what = f"{file}:{found[0]}", found[1]
+    return Problem(code=errors.ARGUMENT, what=what, source=place)
 
 
 def _texts(name: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from injector.core import budget, errors, reference
 from injector.core.errors import Problem
-from webhook.core import quantity, sizing, yamltext
+from webhook.core import quantity, sizing, yaml_slips, yamltext
 from webhook.core.annotation_table import ANNOTATIONS, FILES_PATH, INJECT, PREFIX, Annotation
 from webhook.core.definition_reader import Reader
 from webhook.core.definitions import Definitions
@@ -52,7 +52,6 @@ MAX_REMEMBERED = 4096
 MODES = ("init", "sidecar", "parallel")
 ENV_MODES = ("auto", "launcher", "native")
 
-_VARIABLES = re.compile(r"[-A-Za-z0-9_.*]{1,253}")
 _REFRESH = re.compile(r"[1-9][0-9]{0,5}(?:s|m|h)")
 _ON_CHANGE = re.compile(r"none|restart|signal:(?:HUP|INT|TERM|QUIT|USR1|USR2)")
 _MOUNT_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+")
@@ -197,9 +196,10 @@ class _AnnotationReader:
             self._problem(errors.ANNOTATION_VALUE, name, f"not a YAML map: {slip}")
             return {}
         if not isinstance(tree, dict):
-            self._problem(
-                errors.ANNOTATION_VALUE, name, f"must be a {_BY_NAME[name.partition('.')[0]].form}"
-            )
+            what = f"must be a {_BY_NAME[name.partition('.')[0]].form}"
+            is_glued = isinstance(tree, str) and yaml_slips.is_glued(tree)
+            hint = yaml_slips.BLANK if is_glued else "" if text else yaml_slips.COMMENT
+            self._problem(errors.ANNOTATION_VALUE, name, what, hint)
             return {}
         return tree
 
@@ -224,7 +224,7 @@ class _AnnotationReader:
         if not text:
             return ()
         names = tuple(name.strip() for name in text[:MAX_LIST].split(","))
-        if len(text) > MAX_LIST or not all(map(_VARIABLES.fullmatch, names)):
+        if len(text) > MAX_LIST or not all(map(reference.NAME.fullmatch, names)):
             self._form("inline")
             return ()
         return names

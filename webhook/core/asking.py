@@ -259,7 +259,7 @@ def _own(container: Container, inline: Inline, problems: list[Problem]) -> list[
         if name in keys:
             what = f'"{name}" stands twice'
             problems.append(Problem(code=errors.DUPLICATE, what=what, source=origin, target=name))
-        if not reference.KEY.fullmatch(name):
+        if not reference.NAME.fullmatch(name):
             what = f'"{name}" is not the name of a variable'
             problems.append(Problem(code=errors.NAME, what=what, source=origin, target=name))
         before = len(problems)

@@ -12,6 +12,7 @@ from injector.core.fields import Fields
 from injector.core.plan import Rule
 from injector.core.plan_codec import is_file_path
 from injector.core.reference import Value
+from webhook.core import yaml_slips
 from webhook.core.definitions import IMPORT, MAX_KEYS, FileDef, KeyDef, ServiceRef, clashes
 
 MAX_PROBLEMS = 4096
@@ -48,10 +49,11 @@ class Reader:
             before = len(self.problems)
             if name == IMPORT:
                 imports = self._imports(entry, _under(place, name))
-            elif not reference.KEY.fullmatch(name):
-                self._problem(
-                    errors.NAME, _under(place, name), f'"{name}" is not the name of a variable'
-                )
+            elif name.startswith(RESERVED):
+                self._problem(errors.NAME, _under(place, name), *_reserved(name))
+            elif not reference.NAME.fullmatch(name):
+                what = f'"{name}" is not the name of a variable'
+                self._problem(errors.NAME, _under(place, name), what)
             elif (made := self._entry(entry, _under(place, name))) is not None:
                 value, rule, _ = made
                 keys.append(
@@ -73,6 +75,9 @@ class Reader:
         for name, entry in self._mapping(data, place).items():
             budget.spend()
             here = _under(place, name)
+            if name.startswith(_IMPORTING):
+                self._problem(errors.NAME, here, f'"{name}" is no file', "imports stand in env")
+                continue
             made = self._entry(entry, here, "path", "mode")
             if made is None:
                 continue
@@ -118,7 +123,10 @@ class Reader:
         if data is None:
             return {}
         if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
-            self._problem(self._form, place, "must be a mapping of names to values")
+            what, hint = "must be a mapping of names to values", ""
+            if isinstance(data, str) and yaml_slips.is_glued(data):
+                hint = yaml_slips.BLANK
+            self._problem(self._form, place, what, hint)
             return {}
         if len(data) > MAX_KEYS:
             self._problem(errors.LIMIT, place, f"has {len(data)} entries, the limit is {MAX_KEYS}")
@@ -194,7 +202,7 @@ class Reader:
                 entry, place=place, origin=self.origin, code=self._form, problems=self.problems
             )
             name = fields.text("from", form="$service or $service.namespace")
-            keys = fields.texts("keys", pattern=_IMPORTED, form="a key", most=MAX_KEYS)
+            keys = fields.texts("keys", pattern=reference.NAME, form="a key", most=MAX_KEYS)
             if fields.has("keys") and not keys and len(self.problems) == before:
                 fields.problem("keys", "names no key")
             elif not fields.has("keys"):
@@ -218,16 +226,26 @@ class Reader:
 
 _MODE = re.compile(r"0?[0-7]{3}")
 _SERVICE = re.compile(rf"\$({reference.LABEL.pattern})(?:\.({reference.LABEL.pattern}))?")
-_IMPORTED = re.compile(r"[A-Za-z_*][A-Za-z0-9_*]{0,127}")
+RESERVED = "__"
+"""What begins so is no variable but a word of ours, today's or one to come."""
 _IMPORT_FORM = "must be $service, {from: $service.namespace, keys: [KEY, ...]}, or a list of these"
+_IMPORTING = IMPORT.rpartition("_")[0]
 MAX_IMPORTS = 64
 _DATE = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 
 
+def _reserved(name: str) -> tuple[str, str]:
+    """Return what is wrong with a key that begins like a word of ours, and what to write."""
+    if name.startswith(f"{IMPORT}:"):
+        what = f'"{name}" has no blank behind its colon, so YAML takes it for a name'
+        return what, f'write "{IMPORT}: $service"'
+    what = f'"{name}" is reserved: no variable begins with {RESERVED}'
+    return what, errors.did_you_mean(name, [IMPORT]) or f"{IMPORT} imports the keys of a service"
+
+
 def _rule(fields: Fields) -> Rule | None:
-    required = _boolean(fields, "required")
     rule = Rule(
-        required=True if required is None else required,
+        required=_boolean(fields, "required"),
         default=_text(fields, "default"),
         matches=fields.optional("matches", longest=256),
         not_after=fields.optional("notAfter", pattern=_DATE, form="a date such as 2027-01-31"),

@@ -17,7 +17,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from injector.core.plan import NATIVE, ContainerPlan, Plan, PlanValue
+from injector.core import absence, plan_codec
+from injector.core.plan import NATIVE, ContainerPlan, Plan
 from injector.core.stores.source import Source
 from webhook.core import jsonpatch, sizing
 from webhook.core import pod as pods
@@ -65,9 +66,10 @@ def operations(
     needed = sources(plan)
     body = pods.spec(pod)
     found: list[Operation] = []
+    may_be_absent = absence.of_values(plan.values)
     for container in targets:
         part = by_name[container.name]
-        absent = frozenset(i.name for i in part.env if _may_be_absent(plan.values[i.value]))
+        absent = frozenset(item.name for item in part.env if may_be_absent[item.value])
         inline = frozenset(name for owner, name, _ in plan.sources if owner == container.name)
         found += container_operations(container, part, files_path, absent, inline)
     found += jsonpatch.append("/spec/volumes", body.get("volumes"), volumes(plan, needed))
@@ -113,8 +115,8 @@ def container_operations(
             found += jsonpatch.prepend(at, command, LAUNCHER)
     if is_native:
         entries = {
-            item.name: _file_key(container.name, item.name, is_optional=item.name in absent)
-            for item in part.env
+            item.name: _file_key(container.name, index, item.name, is_optional=item.name in absent)
+            for index, item in enumerate(part.env)
         }
         found += [
             jsonpatch.replace(f"{pointer}/env/{i}", entries[name]) for name, i in references.items()
@@ -245,13 +247,9 @@ def is_volume_name(name: str) -> bool:
     return name in (NAME, ENV_VOLUME, SOURCES_VOLUME) or name.startswith(SECRET_VOLUME)
 
 
-def _may_be_absent(value: PlanValue) -> bool:
-    rule = value.rule
-    return rule is not None and not rule.required and rule.default is None
-
-
-def _file_key(container: str, name: str, *, is_optional: bool) -> dict[str, Any]:
-    ref: dict[str, Any] = {"volumeName": ENV_VOLUME, "path": f"{container}/{name}", "key": name}
+def _file_key(container: str, index: int, name: str, *, is_optional: bool) -> dict[str, Any]:
+    path, key = plan_codec.native_file(index, name)
+    ref: dict[str, Any] = {"volumeName": ENV_VOLUME, "path": f"{container}/{path}", "key": key}
     if is_optional:
         # A key without a value fails the container otherwise; the file itself is always there.
         ref["optional"] = True

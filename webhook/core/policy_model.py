@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from injector.core import errors
 from injector.core.errors import Problem
 from injector.core.fields import Fields
+from injector.core.reference import NAME
 from webhook.core import quantity, selectors, sizing
 from webhook.core.annotations import ANNOTATIONS, PREFIX, parse
 from webhook.core.selectors import Selector
@@ -101,7 +102,7 @@ def parse_policy(name: str, fields: Fields, problems: list[Problem], version: st
     bare = {str(name).removeprefix(PREFIX): str(text) for name, text in defaults.items()}
     for problem in parse({name: text for name, text in bare.items() if name in known})[1]:
         fields.problem("defaults", f"{problem.source}: {problem.what}", problem.hint)
-    final = fields.texts("final", pattern=GLOB, form="a key or a setting")
+    final = fields.texts("final", pattern=NAME, form="a key or a setting")
     fields.finish()
     return Policy(
         name=name,
@@ -132,7 +133,7 @@ def _rules(fields: Fields) -> Rules:
         paths.append(PathRule(store=child.text("store", pattern=GLOB), allow=patterns))
         child.finish()
     keys = fields.child("keys")
-    keys_deny = keys.texts("deny", pattern=GLOB)
+    keys_deny = keys.texts("deny", pattern=NAME, form="a key or a pattern with *")
     keys.finish()
     imports_from = None
     if fields.has("imports"):

@@ -23,7 +23,7 @@ TYPES = ("postgres", "registry")
 POSTGRES_PORT = 5432
 _PASSWORD = "POSTGRES_PASSWORD"  # the name of a key
 _TYPE = re.compile("|".join(TYPES))
-_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}|")
+_PREFIX = re.compile(r"(?!__)[ -<>-~]{0,64}")
 _DATABASE = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 _HOST = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?")
 

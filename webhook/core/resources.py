@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from injector.core import budget, errors, grammar
+from injector.core import budget, errors, grammar, reference
 from injector.core.budget import OverBudget
 from injector.core.errors import Problem
 from injector.core.fields import Fields
@@ -24,6 +24,7 @@ from webhook.core.policy_model import Policy, parse_policy
 from webhook.core.selectors import Selector
 
 GLOB = re.compile(r"[-A-Za-z0-9_.*]{1,128}")
+"""A namespace or a service, or a pattern of them; keys may have any name that a variable has."""
 
 MAX_KEPT = 512
 """Mistakes of one object that are kept with it."""
@@ -241,7 +242,7 @@ def _export(fields: Fields) -> Export:
     if not namespaces:
         to.problem("namespaces", "is required")
     to.finish()
-    keys = fields.texts("keys", pattern=GLOB, form="a key or a pattern with *")
+    keys = fields.texts("keys", pattern=reference.NAME, form="a key or a pattern with *")
     if not keys:
         fields.problem("keys", 'is required; ["*"] offers every key')
     fields.finish()

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from injector.core import budget
+from webhook.core import yaml_slips
 
 MAX_DEPTH = 8
 MAX_NODES = 4096
@@ -53,6 +54,8 @@ def parse_counted(text: str, *, most: int) -> tuple[Tree, int]:
         for event in yaml.parse(text, Loader=_Loader):
             building.take(event)
     except yaml.MarkedYAMLError as error:
+        if (found := yaml_slips.explained(error, text, _Loader)) is not None:
+            raise YamlSlip(found[1]) from None
         mark = error.problem_mark or error.context_mark
         place = f"{_place(mark)}: " if mark else ""
         raise YamlSlip(f"{place}{error.problem or 'not YAML'}") from None
