@@ -1,7 +1,8 @@
 """Decisions in turns: each within a budget, each namespace in its turn, long ones on a thread.
 
-A review waits in its namespace's queue. What is taken is decided at once, within few steps: enough
-for nearly every pod. What needs more is decided again, on a thread that only does that, one after
+A review that finds nothing waiting is decided at once; one that comes when the loop has decided for
+a slice of time waits in its namespace's queue. Both are decided within few steps: enough for nearly
+every pod. What needs more is decided again, on a thread that only does that, one after
 another and in turns as well, within the whole budget; reviews and probes go on meanwhile. Nothing
 is kept of a decision that was broken off but what the snapshot remembers, so twice is as once.
 
@@ -66,9 +67,11 @@ class Deciding:
         decision_steps: int = DECISION_STEPS,
         minor_steps: int = MINOR_STEPS,
         most_waiting: int = MOST_WAITING,
+        at_once_s: float = SLICE_S,
     ) -> None:
         self._quick_steps, self._decision_steps = quick_steps, decision_steps
         self._minor_steps, self._most_minor = minor_steps, max(1, most_waiting // MINOR_SHARE)
+        self._at_once_s, self._spent_s = at_once_s, 0.0
         self._quick = Turns[_Job](most=most_waiting)
         self._long = Turns[_Job](most=most_waiting)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="long decisions")
@@ -94,6 +97,14 @@ class Deciding:
         `is_minor` that nobody depends on it: it gets fewer steps and fewer places to wait.
         Raises TooMany, TooLate, OverBudget, and what the work raises.
         """
+        if (
+            not (is_long or self._is_serving or len(self._quick))
+            and self._spent_s < self._at_once_s
+        ):
+            try:
+                return self._at_once(namespace, work)
+            except OverBudget:
+                is_long = True
         answer = asyncio.get_running_loop().create_future()
         job = _Job(
             namespace=namespace, work=work, is_over=is_over, answer=answer, is_minor=is_minor
@@ -124,6 +135,21 @@ class Deciding:
 
     def _put(self, turns: Turns[_Job], job: _Job) -> None:
         turns.put(job.namespace, job, most=self._most_minor if job.is_minor else None)
+
+    def _at_once(self, namespace: str, work: Callable[[], Any]) -> Any:
+        """Return what the work returns; a turn of the loop has a slice of time for such work."""
+        if not self._spent_s:
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        began_s = perf_counter()
+        try:
+            return _within(self._quick_steps, work)
+        finally:
+            took_s = perf_counter() - began_s
+            self._spent_s += took_s
+            self.charge(namespace, took_s)
+
+    def _begin_turn(self) -> None:
+        self._spent_s = 0.0
 
     def _go_on(self) -> None:
         """See to it that what waits is worked on."""

@@ -29,7 +29,7 @@ from webhook.bulk import Bulk
 from webhook.callers import Callers
 from webhook.core import audit, review, shapes, workloads
 from webhook.core.catalog import Catalog
-from webhook.core.review import Head, Outcome, Request
+from webhook.core.review import Outcome, Request
 from webhook.deciding import Deciding, TooLate, TooMany
 from webhook.metrics import Metrics
 from webhook.namespaces import Arrivals
@@ -104,10 +104,13 @@ class Admission:
         try:
             endpoint, timeout_s = self._route(request)
             self._admit(request)
-            async with self._arrived(request, timeout_s) as body:
-                head = review.head(body)
-                until_s = began_s + timeout_s
-                answer = await self._answer(endpoint, head, body, request, began_s, until_s)
+            until_s = began_s + timeout_s
+            if request.content.is_eof() and not self._is_too_large(request):
+                body = request.content.read_nowait()
+                answer = await self._answer(endpoint, body, request, began_s, until_s)
+            else:
+                async with self._arrived(request, timeout_s) as body:
+                    answer = await self._answer(endpoint, body, request, began_s, until_s)
             response = web.Response(body=answer, headers=JSON)
         except _Rejection as rejection:
             response = self._rejected(rejection.status, rejection.problem.line())
@@ -153,12 +156,9 @@ class Admission:
         A large one waits for a place, in its namespace's turn and with all but its first bytes
         unread, and keeps the place until it is answered.
         """
-        content, expected = request.content, request.content_length
-        if expected is not None and expected > self._max_body_bytes:
+        if self._is_too_large(request):
             raise self._too_large()
-        if content.is_eof():
-            yield content.read_nowait()
-            return
+        content, expected = request.content, request.content_length
         until = asyncio.timeout(timeout_s)
         try:
             async with contextlib.AsyncExitStack() as stack, until:
@@ -204,7 +204,6 @@ class Admission:
     async def _answer(
         self,
         endpoint: str,
-        head: Head,
         body: bytes,
         request: web.BaseRequest,
         began_s: float,
@@ -214,6 +213,7 @@ class Admission:
 
         Workloads are only warned about: whatever happens here lets them pass.
         """
+        head = review.head(body)
         asked: Request | None = None
         is_minor = workloads.is_workload(head)
         answer = b""
@@ -307,6 +307,9 @@ class Admission:
         response = web.Response(status=status, text=text[:MAX_REFUSAL] + "\n")
         response.force_close()
         return response
+
+    def _is_too_large(self, request: web.BaseRequest) -> bool:
+        return (request.content_length or 0) > self._max_body_bytes
 
     def _too_large(self) -> _Rejection:
         what = f"the review is larger than {self._max_body_bytes} bytes"

@@ -28,8 +28,8 @@ LIMITS = {"head_timeout_s": 5, "idle_timeout_s": 5, "max_connections": 99}
 
 
 def deciding(**options):
-    """Return decisions with small budgets."""
-    return Deciding(**{"quick_steps": 10, "decision_steps": 100, **options})
+    """Return decisions with small budgets, all of which wait for their turn."""
+    return Deciding(**{"quick_steps": 10, "decision_steps": 100, "at_once_s": 0, **options})
 
 
 async def test_namespaces_are_served_in_turn_whoever_asked_most():
@@ -44,6 +44,28 @@ async def test_namespaces_are_served_in_turn_whoever_asked_most():
     assert sorted(order) == ["flood"] * 100 + ["quiet"] * 2
     assert order.index("quiet") <= 1
     assert len(order) - order[::-1].index("quiet") <= 50
+
+
+async def test_a_review_that_finds_nothing_waiting_is_decided_at_once():
+    """No task has a turn meanwhile; what needs more steps goes to the thread all the same."""
+    order = []
+    made = deciding(at_once_s=60)
+    asyncio.get_running_loop().call_soon(order.append, "turn of the loop")
+
+    await made.decide("n", lambda: order.append("decided"))
+    assert order == ["decided"]
+    assert await made.decide("n", lambda: budget.spend(50) or "long") == "long"
+
+
+async def test_at_once_is_only_what_fits_into_a_slice_of_a_turn():
+    """Whoever comes in the same turn after that waits, and is taken in the namespaces' order."""
+    order = []
+    made = deciding(at_once_s=1e-9)
+    first = [made.decide("flood", lambda: order.append("flood")) for _ in range(3)]
+
+    await asyncio.gather(*first, made.decide("quiet", lambda: order.append("quiet")))
+
+    assert order == ["flood", "quiet", "flood", "flood"]
 
 
 async def test_a_long_decision_does_not_stand_before_short_ones():

@@ -10,7 +10,7 @@ the snapshot itself determines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -126,7 +126,7 @@ def _key(pod: Mapping[str, Any], judged: Judged, known_before: frozenset[str] | 
     none of them is part of it.
     """
     body = pods.spec(pod)
-    context = body.get("securityContext")
+    empty = pods.empty_dirs(pod)
     return _ENCODER.encode(
         (
             judged.subject.namespace,
@@ -137,32 +137,33 @@ def _key(pod: Mapping[str, Any], judged: Judged, known_before: frozenset[str] | 
             judged.native.reason,
             judged.skipped,
             bool(body.get("volumes")),
-            None if context is None else context.get("supplementalGroups") or (),
+            body.get("securityContext"),
             body.get("resources"),
             body.get("imagePullSecrets"),
             [pods.annotations_of(pod).get(name) for name in patch.READ_ANNOTATIONS],
-            [
-                (
-                    container.name,
-                    container.is_init,
-                    container.user(pod),
-                    container.command,
-                    raw.get("args"),
-                    raw.get("env"),
-                    raw.get("resources"),
-                    raw.get("restartPolicy"),
-                    list(container.exec_hooks()),
-                    [
-                        (m.get("mountPath"), m.get("subPathExpr"))
-                        for m in raw.get("volumeMounts") or ()
-                    ],
-                    sorted(pods.writable_mounts(pod, container)),
-                )
-                for container in pods.containers(pod)
-                for raw in (container.raw,)
-            ],
+            [_containers_key(body.get(part), empty) for part in ("initContainers", "containers")],
         )
     )
+
+
+def _containers_key(
+    containers: Sequence[Mapping[str, Any]] | None, empty: frozenset[str]
+) -> list[object]:
+    """Return all of the containers but the names of their volumes, of which the writable count."""
+    return [
+        (
+            {name: value for name, value in raw.items() if name != "volumeMounts"},
+            [
+                (
+                    mount.get("mountPath"),
+                    mount.get("subPathExpr"),
+                    mount.get("name") in empty and (mount.get("readOnly"), mount.get("subPath")),
+                )
+                for mount in raw.get("volumeMounts") or ()
+            ],
+        )
+        for raw in containers or ()
+    ]
 
 
 def _outcome(

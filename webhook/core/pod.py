@@ -86,9 +86,22 @@ def containers(pod: Mapping[str, Any]) -> list[Container]:
     ]
 
 
+def raw_containers(pod: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield init containers and app containers as they stand in the pod."""
+    body = spec(pod)
+    yield from body.get("initContainers") or ()
+    yield from body.get("containers") or ()
+
+
+def empty_dirs(pod: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the pod's emptyDir volumes."""
+    volumes = spec(pod).get("volumes") or ()
+    return frozenset(str(volume.get("name")) for volume in volumes if "emptyDir" in volume)
+
+
 def writable_mounts(pod: Mapping[str, Any], container: Container) -> frozenset[str]:
     """Return where the container has a whole emptyDir to write to: a folder can be made below."""
-    empty = {v.get("name") for v in spec(pod).get("volumes") or () if "emptyDir" in v}
+    empty = empty_dirs(pod)
     return frozenset(
         str(mount.get("mountPath")).rstrip("/")
         for mount in container.raw.get("volumeMounts") or ()

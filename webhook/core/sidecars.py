@@ -110,29 +110,32 @@ _BY_NAME = {
 _BY_PREFIX = tuple(
     (name.removesuffix("*"), row) for row in KNOWN for name in row.names if name.endswith("*")
 )
+_PREFIXES = tuple(prefix for prefix, _ in _BY_PREFIX)
 
 
 def skipped(pod: Mapping[str, Any], more: Sequence[Sidecar] = ()) -> dict[str, str]:
     """Return the pod's containers that others added: name → whose it is."""
     own = pods.annotations_of(pod).get(DEFAULT_CONTAINER)
     found = {}
-    for container in pods.containers(pod):
+    for raw in pods.raw_containers(pod):
         budget.spend()
-        owner = _owner(container, more)
-        if owner and container.name != own:
-            found[container.name] = owner
+        name = str(raw.get("name") or "")
+        owner = _owner(name, raw, more)
+        if owner and name != own:
+            found[name] = owner
     return found
 
 
-def _owner(container: pods.Container, more: Sequence[Sidecar]) -> str:
-    name = container.name
+def _owner(name: str, raw: Mapping[str, Any], more: Sequence[Sidecar]) -> str:
+    if not (more or name in _BY_NAME or name.startswith(_PREFIXES)):
+        return ""
     rows = [row for row in more if any_matches(name, row.names)]
     rows += _BY_NAME.get(name, ())
     rows += [row for prefix, row in _BY_PREFIX if name.startswith(prefix)]
     if not rows:
         return ""
     budget.spend(len(rows))
-    repository = repository_of(str(container.raw.get("image") or ""))
+    repository = repository_of(str(raw.get("image") or ""))
     segments = repository.split("/")
     starts = ["/".join(segments[index:]) for index in range(min(len(segments), 16))]
     for row in rows:
