@@ -103,7 +103,8 @@ class Connector:
         if isinstance(error, ssl.SSLCertVerificationError):
             return Failure(code=errors.TLS, what=_distrust(error, self._server_name))
         if isinstance(error, TimeoutError):
-            what = f"no answer within {self._timeout_s:g} s"
+            at = f"{self._address.host}:{self._address.port}"
+            what = f"no answer from {at} within {self._timeout_s:g} s"
             return Failure(code=errors.DOWN, what=what)
         if isinstance(error, ssl.SSLEOFError | ConnectionError | http.client.IncompleteRead):
             what = f"{self._address.host}:{self._address.port} closed the connection"

@@ -60,6 +60,7 @@ def fetch(
         secrets_dir=secrets_dir,
         deadline=deadline,
         leaving=leaving,
+        is_patient=p.is_patient,
     )
     visits = []
     answers: dict[Read, Secret | Failure] = {}

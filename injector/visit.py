@@ -1,9 +1,9 @@
 """One store's part of a fetch: ask, be patient with what passes, answer for all.
 
 A passing failure is tried again after a random wait (full jitter), or after as long as the store
-asked for; an expired login is renewed once; what is final is final at once. Where the store is
-asked, if it is in several places, `sites` decides. Sessions are closed at the end; a login that
-must outlast it, its provider hands to `leaving`.
+asked for; an expired login is renewed once, or after a long wait again; what is final is final at
+once. Where the store is asked, if it is in several places, `sites` decides. Sessions are closed at
+the end; a login that must outlast it, its provider hands to `leaving`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from injector.core.secret import Failure, Secret, failed_with
 from injector.core.stores import Retry, Store
 from injector.providers import Access
 from injector.sites import Open, Sites
+
+RENEWABLE_AFTER_S = 60.0
+"""A login that ends sooner than so long after its renewal is not renewed again."""
 
 
 class StoreFacts(Record):
@@ -141,7 +144,7 @@ class Visit:
 
     def _try_all(self) -> None:
         pending = self._reads
-        is_renewed = False
+        renewed_s: float | None = None
         attempt = 0
         while pending and not self._is_concluded:
             attempt += 1
@@ -149,8 +152,8 @@ class Visit:
             answers = self._sites.read(pending)
             passing = [read for read in pending if _is_passing(answers[read])]
             expired = [read for read in pending if failed_with(answers[read], errors.EXPIRED)]
-            if expired and not is_renewed:
-                is_renewed = True
+            if expired and self._may_renew(renewed_s):
+                renewed_s = self._chance.clock()
                 attempt -= 1
                 self._sites.close()
                 again = {*expired, *passing}
@@ -166,6 +169,10 @@ class Visit:
             if pending:
                 self._chance.sleep(wait_s)
 
+    def _may_renew(self, renewed_s: float | None) -> bool:
+        """Say whether an expired login is renewed: once, and again after a long wait."""
+        return renewed_s is None or self._chance.clock() - renewed_s >= RENEWABLE_AFTER_S
+
     def _wait_s(self, passing: Sequence[Secret | Failure], attempt: int) -> float | None:
         """Return how long to wait before the next try; None when there will be none."""
         if not passing:
@@ -173,7 +180,7 @@ class Visit:
         failures = [answer for answer in passing if isinstance(answer, Failure)]
         self._last = failures[0]
         retry = self._store.retry
-        if attempt >= retry.attempts:
+        if attempt >= retry.attempts and not self._access.is_patient:
             return None
         asked_s = max((failure.retry_after_s or 0.0 for failure in failures), default=0.0)
         wait_s = max(asked_s, backoff_s(retry, attempt, self._chance.random()))

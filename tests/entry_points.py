@@ -401,6 +401,7 @@ ENTRY_POINTS = {
                     "paths": [{"store": t, "allow": [t]}],
                     "keys": {"deny": [t]},
                     "imports": {"from": [t]},
+                    "maxDeadline": t,
                     "maxRefresh": t,
                 },
                 "defaults": {t: t, "env": t},

@@ -169,6 +169,7 @@ class Settings:
     )
     fetch_log_level: str = setting("info", "their log level")
     fetch_deadline_s: float = setting(120, "time a pod's fetch may take, retries included")
+    max_deadline_s: float = setting(3600, "longest time that a pod's annotation may ask for")
 
     def images(self) -> Images:
         """Return the images that our container may have in a finished pod."""
@@ -190,6 +191,7 @@ class Settings:
             native_env=self.native_env,
             log_level=self.fetch_log_level,
             deadline_s=self.fetch_deadline_s,
+            max_deadline_s=self.max_deadline_s,
         )
 
     def _sizing(self) -> Sizing:

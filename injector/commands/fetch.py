@@ -15,9 +15,10 @@ from collections.abc import Sequence
 
 from injector import account, faults, privacy, settings, termination
 from injector.core import errors, plan_codec, record
-from injector.core.errors import Problem, Refused
+from injector.core.errors import FetchFailed, Problem, Refused
 from injector.core.plan import Plan
 from injector.core.render import render
+from injector.core.reporting import with_next_step
 from injector.core.secret import Secret
 from injector.deadline import Deadline
 from injector.deliver import Volumes, deliver
@@ -80,7 +81,10 @@ def _hand_over(p: Plan, chosen: FetchSettings, log: Log, leaving: Leaving) -> No
     )
     fetched_s = time.monotonic()
     account.tell(log, p.namespace, fetched.reads)
-    rendered = render(p, fetched.answers, today=time.strftime("%Y-%m-%d", time.gmtime()))
+    try:
+        rendered = render(p, fetched.answers, today=time.strftime("%Y-%m-%d", time.gmtime()))
+    except FetchFailed as failed:
+        raise FetchFailed(_with_next_step(failed, p)) from failed
     rendered_s = time.monotonic()
     done = deliver(p, rendered, volumes)
     done_s = time.monotonic()
@@ -107,6 +111,18 @@ def _hand_over(p: Plan, chosen: FetchSettings, log: Log, leaving: Leaving) -> No
                 lease_s=answer.lease.duration_s,
                 hint="in mode init its credentials end with it, unless the pod has ended before",
             )
+
+
+def _with_next_step(failed: FetchFailed, p: Plan) -> list[Problem]:
+    """Return the problems with what this pod does next, which its restartPolicy decides."""
+    step = "the pod retries by itself"
+    if not p.is_restarted:
+        step = (
+            "restartPolicy is Never, so this pod does not retry: what made it has to make another,"
+            " or secret-injector.io/deadline lets it wait longer"
+        )
+    network = f"the pod is part of the mesh {p.mesh}: see docs/meshes.md" if p.mesh else ""
+    return with_next_step(failed.problems, step, network=network)
 
 
 def _ms(seconds: float) -> float:

@@ -18,6 +18,7 @@ from injector.commands.calling import call, tell
 from injector.commands.laptop import Values
 from injector.core import encode, errors
 from injector.core.errors import DeliveryFailed, Problem
+from injector.core.reporting import with_next_step
 
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 """Our own failure; the others are as a shell has them."""
@@ -66,7 +67,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         return call(_command, argv, "run")
     except Exception as error:  # noqa: BLE001 (as in cli: the last place that can keep quiet)
-        sys.stderr.write(faults.render(faults.problems_of(error)))
+        step = "the command was not started"
+        sys.stderr.write(faults.render(with_next_step(faults.problems_of(error), step)))
         return FAILED
 
 

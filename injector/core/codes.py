@@ -207,6 +207,12 @@ LITERAL = code(
     "a literal looks like a secret",
     "store it and write a reference to it; then give the old value up, for it has been seen",
 )
+MESH = code(
+    "SI-146",
+    USAGE,
+    "a service mesh takes the network of the container that fetches",
+    "see docs/meshes.md for the setting of each mesh",
+)
 # 2xx: how a program of ours was called.
 ARGUMENT = code(
     "SI-201",

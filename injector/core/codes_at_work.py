@@ -90,13 +90,14 @@ DOWN = code(
     "SI-503",
     UNAVAILABLE,
     "the store cannot be reached or is not in service",
-    "the pod retries by itself; check address, network policies and the store's health",
+    "check address, network policies and the store's health",
 )
 DEADLINE = code(
     "SI-504",
     UNAVAILABLE,
     "the time for all of it ran out",
-    "the pod retries by itself; raise deadline if the store is just slow",
+    "check network policies and the store's health; where it is just slow, let the pod wait longer"
+    " with secret-injector.io/deadline",
 )
 QUEUE_FULL = code(
     "SI-505",

@@ -110,6 +110,8 @@ class Plan(Record):
     `group` is the group that reads the files (mode 0440), None when only the user does (0400).
     `sources` maps the text of each env value that stood in a pod's container to what was written
     there, so that a second look at the pod can see the first state: (container, name, text).
+    `is_restarted` is whether the kubelet starts the container again when it fails; `is_patient`
+    lets tries go on until the deadline; `mesh` names the service mesh whose proxy is in the pod.
     """
 
     namespace: str
@@ -121,6 +123,9 @@ class Plan(Record):
     group: int | None = None
     deadline_s: float = DEFAULT_DEADLINE_S
     sources: tuple[tuple[str, str, str], ...] = ()
+    is_restarted: bool = True
+    is_patient: bool = False
+    mesh: str = ""
 
     def where(self, pick: Pick) -> str:
         """Return a read as people write it: `vault-prod kv/shop/db#password@3`."""

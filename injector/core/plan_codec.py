@@ -113,6 +113,9 @@ def from_json(text: str) -> Plan:
         sources=data.each(
             "sources", lambda o: (o.text("container"), o.text("name"), o.text("text"))
         ),
+        is_restarted=data.get("restarted") is not False,
+        is_patient=data.get("patient") is True,
+        mesh=data.maybe_text("mesh") or "",
     )
 
 
@@ -143,7 +146,12 @@ def _plan(p: Plan) -> dict[str, object]:
         ],
         "deadlineMs": round(p.deadline_s * 1000),
         "sources": [{"container": c, "name": n, "text": t} for c, n, t in p.sources],
-        **_bare(group=p.group),
+        **_bare(
+            group=p.group,
+            restarted=None if p.is_restarted else False,
+            patient=p.is_patient or None,
+            mesh=p.mesh or None,
+        ),
     }
 
 

@@ -7,12 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from injector.core import errors
 from injector.core.errors import Code, Problem
 from injector.core.plan import Pick, Plan
-from injector.core.record import Record
+from injector.core.record import Record, replace
+
+PASSING = (errors.DOWN, errors.DEADLINE, errors.THROTTLED)
+"""What a later try may well not meet again."""
 
 SHOWN = 4
 """How many places, targets or origins one problem names; the rest is a number."""
+
+
+def with_next_step(problems: Iterable[Problem], step: str, *, network: str = "") -> list[Problem]:
+    """Return the problems, those that pass in time with what happens next in front of their hints.
+
+    `network` is said of what was not reached at all.
+    """
+    told = []
+    for problem in problems:
+        if problem.code in PASSING:
+            hint = f"{step}; {problem.hint or problem.code.advice}"
+            if network and problem.code is not errors.THROTTLED:
+                hint += f"; {network}"
+            problem = replace(problem, hint=hint)  # noqa: PLW2901
+        told.append(problem)
+    return told
 
 
 class Cause(Record):

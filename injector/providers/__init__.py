@@ -39,7 +39,8 @@ class Access(Record):
     `sources_dir` is where the projected sources are mounted, `secrets_dir` where Secrets are that
     are mounted whole (both None on a laptop); `deadline` is shared by everything the run does.
     A login that must outlast its session until the outcome of the run is known goes to `leaving`;
-    without one, sessions end with `close`.
+    without one, sessions end with `close`. `is_patient` lets tries go on until the deadline,
+    however many a store's `retry` allows.
     """
 
     namespace: str
@@ -48,6 +49,7 @@ class Access(Record):
     secrets_dir: Path | None = None
     deadline: Deadline
     leaving: Leaving | None = None
+    is_patient: bool = False
 
     def read_source(self, source: Source | LocalFile | ImageFile) -> bytes:
         """Return the bytes of a token, key or file; raises OSError when it is not there."""

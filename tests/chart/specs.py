@@ -220,6 +220,7 @@ POLICIES = (
             "modes": ["launcher", "init"],
             "imports": {"from": ["platform", "shop/base-*"]},
             "versions": "pinned",
+            "maxDeadline": "10m",
             "maxRefresh": "1h",
         },
         "defaults": {"env-mode": "launcher"},

@@ -133,3 +133,23 @@ def test_a_missing_value_keeps_the_command_from_starting(project):
     assert (done.returncode, done.stdout) == (125, "")
     assert "vault secret/shop/db#password for DATABASE_URL" in done.stderr
     assert "c4n4ry" not in done.stderr
+
+
+def test_a_store_that_is_away_is_told_as_a_workstation_needs_it(project):
+    """No pod is there that would retry; the address is named, and what became of the command."""
+    (project / ".secret-injector/stores.yaml").write_text(
+        "kind: ClusterSecretStore\nmetadata: {name: vault}\n"
+        "spec: {retry: {attempts: 1}, vault: {address: 'https://127.0.0.1:1',"
+        " auth: {token: {token: {file: token}}}}}\n---\n"
+        "kind: ClusterSecretStore\nmetadata: {name: k8s}\nspec: {dotenv: {folder: dev}}\n"
+    )
+    (project / ".secret-injector/token").write_text("hvs.x")
+
+    done = run(project, "run", *SVC, "--only", "PASSWORD", "--", "echo", "started")
+
+    assert (done.returncode, done.stdout) == (125, "")
+    assert "127.0.0.1:1 refuses the connection" in done.stderr, done.stderr
+    assert (
+        "hint: the command was not started; check address, network policies and the store's health"
+        in done.stderr
+    )

@@ -8,6 +8,7 @@ import pytest
 from injector.core import errors
 from injector.core.errors import Refused
 from injector.core.plan import Plan, PlanStore, Read
+from injector.core.record import replace
 from injector.core.secret import Failure, LoginFailed, Secret
 from injector.core.stores import Retry
 from injector.deadline import Deadline
@@ -237,3 +238,62 @@ def test_facts_say_what_it_took():
             read_ms=2000.0,
         ),
     )
+
+
+def test_a_patient_plan_is_tried_until_its_deadline():
+    """A pod that runs once, or asks for a deadline: the store's number of tries does not end it."""
+    store = Scripted(*[DOWN] * 9, None)
+
+    fetched, waits = run(replace(plan("a"), is_patient=True), [store], deadline_s=100.0)
+
+    assert outcomes(fetched) == {"a": "secret"}
+    assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 15.0, 15.0]
+
+
+def test_a_patient_plan_ends_at_its_deadline():
+    """The last failure is told, with the number of tries."""
+    store = Scripted(*[DOWN] * 9)
+
+    fetched, waits = run(replace(plan("a"), is_patient=True), [store], deadline_s=10.0)
+
+    assert outcomes(fetched) == {"a": ("SI-503", "it is away (7 tries)")}
+    assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4]
+
+
+def test_every_login_reads_the_projected_token_again(tmp_path):
+    """The kubelet replaces a token of 600 s in time; a fetch that takes longer uses the new one."""
+    token, seen = tmp_path / "token", []
+    store = Scripted(DOWN, EXPIRED, None, opens=[DOWN, DOWN])
+    token.write_text("first")
+
+    def enter(definition, access):
+        seen.append((access.sources_dir / "token").read_text())
+        token.write_text(f"after {len(seen)}")
+        return store.open(definition, access)
+
+    p = replace(plan("a"), is_patient=True)
+    chance = Chance(sleep=lambda _: None, random=lambda: 1.0)
+    fetched = fetch(p, tmp_path, Deadline.after(900.0), open_session=enter, chance=chance)
+
+    assert outcomes(fetched) == {"a": "secret"}
+    assert seen == ["first", "after 1", "after 2", "after 3"]
+
+
+def test_a_login_that_expires_after_a_long_wait_is_renewed_again():
+    """Within a minute a second expiry is final; later it is the token's age."""
+    store = Scripted(EXPIRED, DOWN, EXPIRED, None)
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += 61.0
+
+    fetched = fetch(
+        replace(plan("a"), is_patient=True),
+        None,
+        Deadline.after(900.0),
+        open_session=store.open,
+        chance=Chance(sleep=sleep, random=lambda: 1.0, clock=lambda: now[0]),
+    )
+
+    assert outcomes(fetched) == {"a": "secret"}
+    assert store.opened == 3

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from injector.core import stores
+from injector.core.record import replace
 from tests.pod.init_container import CANARY, Pod, plan_for
 from tests.pod.rendered import visible
 
@@ -93,6 +95,47 @@ def test_a_failure_is_a_block_on_standard_error_and_in_the_termination_message(p
     assert all(line.startswith("       hint: ") for line in lines[1::2])
     assert pod.termination_log.read_text() == messages
     assert pod.is_blank()
+
+
+ONCE = (
+    "restartPolicy is Never, so this pod does not retry: what made it has to make another,"
+    " or secret-injector.io/deadline lets it wait longer"
+)
+AWAY = {"vault": {"address": "https://127.0.0.1:1", "auth": {"kubernetes": {"role": "app"}}}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "said", "more"),
+    [
+        ({}, "the pod retries by itself", ""),
+        (
+            {"is_restarted": False},
+            ONCE,
+            "",
+        ),
+        (
+            {"mesh": "Istio"},
+            "the pod retries by itself",
+            "; the pod is part of the mesh Istio: see docs/meshes.md",
+        ),
+    ],
+)
+def test_a_store_that_is_away_is_told_with_what_the_pod_does_next(pod, facts, said, more):
+    """Its restartPolicy decides that, and its mesh may be the reason; both stand in the plan."""
+    [source] = stores.parse("vault", AWAY).sources()
+    (pod.folder / "sources" / source.path).parent.mkdir(parents=True)
+    (pod.folder / "sources" / source.path).write_text("eyJ.eyJ.x")
+    plan = plan_for(("secret/app", "password"), name="vault", document=AWAY)
+
+    status, messages = pod.fetch(replace(plan, deadline_s=5.0, **facts))
+
+    line, hint = messages.splitlines()
+    assert status == 7
+    assert line.startswith("SI-503 vault secret/app#password for V0, file f0"), line
+    assert "127.0.0.1:1 refuses the connection" in line
+    cure = "check address, network policies and the store's health"
+    assert hint == f"       hint: {said}; {cure}{more}"
+    assert pod.termination_log.read_text() == messages
 
 
 def test_a_value_that_cannot_be_carried_is_refused_unseen(pod):

@@ -91,8 +91,14 @@ ANNOTATIONS = (
         default="fitted to the pod",
     ),
     Annotation(
+        name="deadline",
+        form="a duration such as 10m",
+        meaning="how long the fetch may take; tries go on until then",
+        default="the chart's, 2m",
+    ),
+    Annotation(
         name="init-after",
-        form="the name of an init container",
-        meaning="our init container goes behind it instead of first",
+        form="the name of an init container, or empty for none",
+        meaning="our init container goes behind it",
     ),
 )

@@ -52,7 +52,9 @@ MAX_REMEMBERED = 4096
 MODES = ("init", "sidecar", "parallel")
 ENV_MODES = ("auto", "launcher", "native")
 
-_REFRESH = re.compile(r"[1-9][0-9]{0,5}(?:s|m|h)")
+_DURATION = re.compile(r"[1-9][0-9]{0,5}(?:s|m|h)")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600}
+_INIT_AFTER = re.compile(rf"(?:{reference.LABEL.pattern})?")
 _ON_CHANGE = re.compile(r"none|restart|signal:(?:HUP|INT|TERM|QUIT|USR1|USR2)")
 _MOUNT_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+")
 # Mounting over these would break the container or hide what it needs; the launcher has its own.
@@ -74,7 +76,8 @@ _BY_NAME = {annotation.name: annotation for annotation in ANNOTATIONS}
 class Wish:
     """Everything a pod's annotations say. `per_container` overrides `shared` for that one.
 
-    `is_explicit` is `inject: "true"` in so many words; `inline` None names every variable.
+    `is_explicit` is `inject: "true"` in so many words; `inline` None names every variable;
+    `init_after` None leaves our container's place to us, and an empty text is the first.
     """
 
     service: str | None = None
@@ -88,6 +91,7 @@ class Wish:
     files_path: str = FILES_PATH
     resources: Sizes = field(default_factory=Sizes)
     init_after: str | None = None
+    deadline_s: float | None = None
     is_explicit: bool = False
     inline: tuple[str, ...] | None = None
 
@@ -95,6 +99,11 @@ class Wish:
 def ours(annotations: Mapping[str, object]) -> dict[str, object]:
     """Return the annotations of our prefix, by name without it."""
     return {k[len(PREFIX) :]: v for k, v in annotations.items() if k.startswith(PREFIX)}
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of a duration such as 90s, 10m or 1h."""
+    return float(int(text[:-1]) * _UNIT_S[text[-1]])
 
 
 def parse(found: Mapping[str, str]) -> tuple[Wish, tuple[Problem, ...]]:
@@ -140,11 +149,12 @@ class _AnnotationReader:
             containers=containers,
             env_mode=self._choice("env-mode", ENV_MODES),
             mode=self._choice("mode", MODES),
-            refresh=self._match("refresh", _REFRESH),
+            refresh=self._match("refresh", _DURATION),
             on_change=self._match("on-change", _ON_CHANGE) or "none",
             files_path=self._files_path(),
             resources=self._resources(),
-            init_after=self._match("init-after", reference.LABEL),
+            init_after=self._match("init-after", _INIT_AFTER),
+            deadline_s=self._deadline_s(),
             is_explicit="inject" in self.found and inject == "true",
             inline=self._inline(),
         )
@@ -242,6 +252,10 @@ class _AnnotationReader:
             self._form(name)
             return None
         return text
+
+    def _deadline_s(self) -> float | None:
+        text = self._match("deadline", _DURATION)
+        return None if text is None else seconds_of(text)
 
     def _files_path(self) -> str:
         text = self.found.get("files-path", FILES_PATH)

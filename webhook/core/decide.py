@@ -18,7 +18,7 @@ import msgspec
 
 from injector.core import errors
 from injector.core.errors import Problem
-from webhook.core import again, asking, jsonpatch, patch, planning, review
+from webhook.core import again, asking, jsonpatch, meshes, patch, planning, review
 from webhook.core import pod as pods
 from webhook.core.annotations import Wish, ours
 from webhook.core.catalog import Catalog
@@ -136,6 +136,9 @@ def _key(pod: Mapping[str, Any], judged: Judged, known_before: frozenset[str] | 
             None if known_before is None else sorted(known_before),
             judged.native.reason,
             judged.skipped,
+            sorted(judged.defaulted),
+            body.get("restartPolicy") == "Never",
+            meshes.of(pod, judged.skipped),
             bool(body.get("volumes")),
             body.get("securityContext"),
             body.get("resources"),

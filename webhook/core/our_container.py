@@ -93,6 +93,8 @@ class Injection:
     """auto, always or never: whether the kubelet may read variables from files."""
     log_level: str = "info"
     deadline_s: float = 120.0
+    max_deadline_s: float = 3600.0
+    """The longest that a pod may ask for with the annotation `deadline`."""
 
 
 def init_container(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from injector.core import errors, plan_codec
 from injector.core.errors import Problem, Refused
 from injector.core.plan import LAUNCHER, ContainerPlan, Plan
-from webhook.core import asking, foreign, lookalikes, patch, policy, sidecars, sizing
+from injector.core.stores import BUILT_IN
+from webhook.core import asking, foreign, lookalikes, meshes, patch, policy, sidecars, sizing
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish, parse
 from webhook.core.asking import NativeEnv, Targets
@@ -39,6 +40,8 @@ class Judged:
     settings: policy.Verdict
     native: NativeEnv
     skipped: Mapping[str, str]
+    defaulted: frozenset[str] = frozenset()
+    """The annotations that are a policy's and not the pod's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,7 @@ def judged(
         settings=settings,
         native=asking.native_env(pod, catalog, injection.native_env),
         skipped=sidecars.skipped(pod, injection.skipped),
+        defaulted=frozenset(chosen.keys() - found.keys()),
     )
 
 
@@ -94,6 +98,8 @@ def planned(
     namespace = before.subject.namespace
     wish, mistakes = parse(before.annotations)
     problems = [*mistakes]
+    wish = _placed(pod, wish, before)
+    problems += _too_long(wish, injection)
     found = asking.targets(pod, wish, problems, skipped=before.skipped, known_before=known_before)
     asked = asking.asked(namespace, pod, wish, found, problems)
     resolution, unresolved = resolve(asked, catalog)
@@ -111,7 +117,8 @@ def planned(
     ]
     parts = _parts(pod, found, wish, resolution, before.native, problems)
     if parts and not problems:
-        made = _made(pod, found, parts, asked, resolution, injection, problems)
+        waiting = _waiting(pod, wish, before, injection)
+        made = _made(pod, found, parts, asked, resolution, injection, waiting, problems)
     left = found.inline.left(pod, catalog, namespace=namespace, service=wish.service or "")
     # With nothing to inject there is still something to judge: what was hidden, and settings.
     if made is not None or not problems:
@@ -123,6 +130,11 @@ def planned(
     problems += verdict.denials
     problems = [*before.settings.denials, *problems]
     told = () if made is None else foreign.warnings(made.plan, resolution)
+    if made is not None:
+        told = (*told, *_captured(pod, before, made.plan))
+        if wish.init_after is None:
+            names = {part.name for part in made.plan.containers}
+            wish = replace(wish, init_after=meshes.after(pod, before.skipped, names))
     return Planned(
         made=None if problems else made,
         stores=tuple(store.name for store in resolution.stores),
@@ -151,6 +163,20 @@ def misread(
     for definitions in (wish.shared, *wish.per_container.values()):
         found += lookalikes.in_keys((*definitions.env, *definitions.files), stores=stores)
     return tuple(dict.fromkeys(found))
+
+
+def _captured(pod: Mapping[str, Any], before: Judged, plan: Plan) -> tuple[Problem, ...]:
+    """Return a warning where a mesh takes the network of our container and nothing answers yet."""
+    beside = meshes.of(pod, before.skipped)
+    if beside is None or not beside.is_captured or all(s.name == BUILT_IN for s in plan.stores):
+        return ()
+    mesh = beside.mesh
+    what = (
+        f"{mesh.owner} takes the network of init containers, and its proxy starts after them: make"
+        f" it a native sidecar ({mesh.native}), or let the store's port pass:"
+        f' {mesh.excluding[0]}: "8200"'
+    )
+    return (Problem(code=errors.MESH, what=what),)
 
 
 def _left_out(
@@ -204,6 +230,25 @@ def _parts(
     return parts
 
 
+def _placed(pod: Mapping[str, Any], wish: Wish, before: Judged) -> Wish:
+    """Return the wish without a policy's place for our container where the pod has no such one."""
+    inits = {container.name for container in pods.containers(pod) if container.is_init}
+    name = wish.init_after
+    is_foreign = "init-after" in before.defaulted and name and name not in inits
+    return replace(wish, init_after=None) if is_foreign else wish
+
+
+def _too_long(wish: Wish, injection: Injection) -> list[Problem]:
+    most = injection.max_deadline_s
+    if wish.deadline_s is None or wish.deadline_s <= most:
+        return []
+    what = (
+        f"{wish.deadline_s:g}s is longer than {most:g}s, which injected.maxDeadlineSeconds allows"
+    )
+    source = f"annotation {PREFIX}deadline"
+    return [Problem(code=errors.ANNOTATION_VALUE, what=what, source=source)]
+
+
 def _made(
     pod: Mapping[str, Any],
     found: Targets,
@@ -211,6 +256,7 @@ def _made(
     asked: Asked,
     resolution: Resolution,
     injection: Injection,
+    waiting: Mapping[str, Any],
     problems: list[Problem],
 ) -> Made | None:
     names = {part.name for part in parts}
@@ -228,7 +274,7 @@ def _made(
         values=resolution.values,
         containers=tuple(parts),
         group=group,
-        deadline_s=injection.deadline_s,
+        **waiting,
         sources=tuple(
             (c.name, name, text) for c in targets for _, name, text in found.inline.references(c)
         ),
@@ -239,6 +285,20 @@ def _made(
         problems += refused.problems
         return None
     return Made(plan=plan, encoded=encoded, resolution=resolution, asked=asked)
+
+
+def _waiting(
+    pod: Mapping[str, Any], wish: Wish, before: Judged, injection: Injection
+) -> dict[str, Any]:
+    """Return the fields of the plan that say how long the fetcher tries, and what follows."""
+    is_once = pods.spec(pod).get("restartPolicy") == "Never"
+    beside = meshes.of(pod, before.skipped)
+    return {
+        "deadline_s": wish.deadline_s or injection.deadline_s,
+        "is_restarted": not is_once,
+        "is_patient": is_once or wish.deadline_s is not None,
+        "mesh": "" if beside is None else beside.mesh.owner,
+    }
 
 
 def _overlaps(
@@ -288,7 +348,7 @@ def _unreadable(parts: list[ContainerPlan], group: int | None) -> list[Problem]:
 
 def _ordering(pod: Mapping[str, Any], wish: Wish, parts: list[ContainerPlan]) -> list[Problem]:
     """Return a problem for an init-after of nobody, and for each target that starts before us."""
-    if wish.init_after is None:
+    if not wish.init_after:
         return []
     names = [c.name for c in pods.containers(pod) if c.is_init]
     source = f"annotation {PREFIX}init-after"

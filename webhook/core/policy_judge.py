@@ -47,6 +47,7 @@ class Judge:
             *self._inline(),
             *self._modes(),
             *self._refresh(),
+            *self._deadline(),
             *self._resources(),
             *self._finals(),
         ]
@@ -199,6 +200,14 @@ class Judge:
         what = f"refresh {wanted} is longer than {most:g}s"
         source = f"annotation {PREFIX}refresh"
         return [problem_of(self.policy, "maxRefresh", what, source=source)]
+
+    def _deadline(self) -> list[Problem]:
+        most, wanted = self.rules.max_deadline_s, self.wish.deadline_s
+        if most is None or wanted is None or wanted <= most:
+            return []
+        what = f"deadline {wanted:g}s is longer than {most:g}s"
+        source = f"annotation {PREFIX}deadline"
+        return [problem_of(self.policy, "maxDeadline", what, source=source)]
 
     def _resources(self) -> list[Problem]:
         source = f"annotation {PREFIX}resources"

@@ -52,6 +52,7 @@ class Rules:
     imports_from: tuple[str, ...] | None = None
     versions: str = "any"
     max_refresh_s: float | None = None
+    max_deadline_s: float | None = None
     min_allowed: Quantities = field(default_factory=dict)
     max_allowed: Quantities = field(default_factory=dict)
 
@@ -158,6 +159,8 @@ def _rules(fields: Fields) -> Rules:
         imports_from=imports_from,
         versions=fields.text("versions", default="any", pattern=_VERSIONS, form="any or pinned"),
         max_refresh_s=fields.duration_s("maxRefresh", default=0.0, least=0.0, most=31_536_000.0)
+        or None,
+        max_deadline_s=fields.duration_s("maxDeadline", default=0.0, least=0.0, most=31_536_000.0)
         or None,
         min_allowed=min_allowed,
         max_allowed=max_allowed,

@@ -50,7 +50,7 @@ KNOWN = (
         "consul-dataplane consul-connect-inject-init envoy-sidecar",
         "*consul-dataplane* *consul-k8s* envoyproxy/*",
     ),
-    _row("Kuma", "kuma-sidecar kuma-init", "kuma-dp* kuma-init*"),
+    _row("Kuma", "kuma-sidecar kuma-init kuma-validation", "kuma-dp* kuma-init*"),
     _row("AWS App Mesh", "envoy proxyinit", "aws-appmesh-*"),
     _row("Open Service Mesh", "envoy osm-init", "envoyproxy/* openservicemesh/*"),
     _row("NGINX Service Mesh", "nginx-mesh-sidecar nginx-mesh-init", "nginx-mesh-*"),

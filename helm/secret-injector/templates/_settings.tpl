@@ -58,6 +58,7 @@ PULL_SECRETS: {{ toJson . | quote }}
 {{- end }}
 FETCH_LOG_LEVEL: {{ .logLevel }}
 FETCH_DEADLINE_S: {{ .deadlineSeconds }}
+MAX_DEADLINE_S: {{ .maxDeadlineSeconds | quote }}
 {{- end }}
 {{- end }}
 

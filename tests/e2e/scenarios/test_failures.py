@@ -240,7 +240,7 @@ def test_the_pod_starts_by_itself_with_the_whole_set(
 
 OUTAGES = {
     "stopped": (Vault.stop, Vault.start, "{at} refuses the connection"),
-    "hung": (Vault.hang, Vault.resume, "no answer within 1 s"),
+    "hung": (Vault.hang, Vault.resume, "no answer from {at} within 1 s"),
     "sealed": (Vault.seal, Vault.unseal, "it is sealed"),
 }
 
