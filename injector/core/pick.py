@@ -45,6 +45,19 @@ def pick_in(text: Text, pointer: str) -> Text:
     return _found(root, pointer)
 
 
+def key_in_path(path: str) -> str:
+    """Return where the key belongs if the end of a path that is not there looks like one.
+
+    Empty when it does not: `secret/shop/db.password` may be a name, but rarely is.
+    """
+    folder, slash, name = path.rpartition("/")
+    for sign in (".", ":"):
+        secret_name, found, key = name.rpartition(sign)
+        if found and secret_name and key:
+            return f"a key is written behind #: {folder}{slash}{secret_name}#{key}"
+    return ""
+
+
 def _part(data: bytes | Fields, field: str) -> Text:
     return _found(_parsed(data) if isinstance(data, bytes) else data, field)
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from injector.core import absence, errors, filters, plan, reporting, rules, secret
 from injector.core.errors import Code, FetchFailed, Problem
 from injector.core.filters import FilterError, Text
-from injector.core.pick import NotPicked, pick, pick_in
+from injector.core.pick import NotPicked, key_in_path, pick, pick_in
 from injector.core.plan import ContainerPlan, Part, Pick, Plan, PlanValue, Read
 from injector.core.record import Record, hidden, replace
 from injector.core.reference import Filter
@@ -152,10 +152,13 @@ class _Evaluation:
     def _picked(self, value: PlanValue, part: Pick) -> Outcome:
         answer = self._answers[self._plan.reads[part.read]]
         if isinstance(answer, Failure):
+            hint = answer.hint
+            if answer.code is errors.MISSING and part.field is None:
+                hint = key_in_path(self._plan.reads[part.read].path) or hint
             cause = Cause(
                 code=answer.code,
                 what=answer.what,
-                hint=answer.hint,
+                hint=hint,
                 identity=answer.identity,
                 origin=value.origin,
                 pick=part,

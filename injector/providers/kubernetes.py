@@ -59,6 +59,6 @@ class KubernetesSession:
             return Failure(code=errors.DOWN, what=f"the mounted Secret: {error.strerror}".lower())
         if not found:
             what = f"no such Secret in namespace {self._namespace}, or it lacks the key"
-            hint = f"kubectl -n {self._namespace} get secret {name}, and check its keys"
+            hint = f"kubectl -n {self._namespace} describe secret {name} lists its keys"
             return Failure(code=errors.MISSING, what=what, hint=hint)
         return Secret(found)

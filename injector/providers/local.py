@@ -109,9 +109,9 @@ def _look(source: FileSource, namespace: str) -> str:
     """Return how to look for what is not there; a path of a laptop speaks for itself."""
     match source:
         case SecretSource(name=name):
-            return f"kubectl -n {namespace} get secret {name}, and check its keys"
+            return f"kubectl -n {namespace} describe secret {name} lists its keys"
         case ConfigMapSource(name=name):
-            return f"kubectl -n {namespace} get configmap {name}, and check its keys"
+            return f"kubectl -n {namespace} describe configmap {name} lists its keys"
         case ImageFile():
             return NOT_IN_IMAGE
         case LocalFile():

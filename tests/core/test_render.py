@@ -22,6 +22,7 @@ from injector.core.plan import (
     Rule,
     Use,
 )
+from injector.core.record import replace
 from injector.core.render import MAX_TOTAL_BYTES, Rendered, render
 from injector.core.secret import MAX_BYTES, Failure, Number, Secret
 
@@ -493,3 +494,28 @@ def test_whatever_the_store_gives_there_are_bytes_or_problems(data, field, filte
 
     assert len(outcome) == 1
     assert isinstance(outcome[0], bytes)
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("secret/shop/db.password", "a key is written behind #: secret/shop/db#password"),
+        ("secret/shop/db:password", "a key is written behind #: secret/shop/db#password"),
+        ("db.password", "a key is written behind #: db#password"),
+        ("secret/shop/db", ""),
+        ("secret/shop.prod/db", ""),
+        ("secret/shop/.env", ""),
+        ("secret/shop/db.", ""),
+    ],
+)
+def test_a_key_that_was_written_into_the_path_is_said_where_it_belongs(path, hint):
+    """Of a secret that is not there, when all of it is asked for: with a field the path counts."""
+    read = Read(store=0, path=path)
+    whole, part = value(Pick(read=0)), value(Pick(read=0, field="user"))
+    made = replace(plan(whole, part), reads=(read,))
+
+    with pytest.raises(FetchFailed) as failed:
+        render(made, {read: MISSING}, today="2026-11-22")
+
+    hints = {problem.target: problem.hint for problem in failed.value.problems}
+    assert hints == ({"V0": hint, "V1": ""} if hint else {"V0, V1": ""})

@@ -86,14 +86,14 @@ CASES = {
         reference="k8s:later#user",
         line=f"SI-404 k8s later#user {FOR}: no such Secret in namespace failures, or"
         " it lacks the key",
-        hint="kubectl -n failures get secret later, and check its keys",
+        hint="kubectl -n failures describe secret later lists its keys",
         exit_code=6,
     ),
     "missing-identity": Case(
         reference="local:app#user",
         line=f"SI-401 local app#user {FOR}: the identity (Secret local-identity, key"
         " identity) is not there",
-        hint="kubectl -n failures get secret local-identity, and check its keys",
+        hint="kubectl -n failures describe secret local-identity lists its keys",
         exit_code=5,
     ),
 }
