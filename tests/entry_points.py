@@ -50,6 +50,7 @@ from webhook.core import (
     policy_model,
     resources,
     review,
+    sources_text,
     yamltext,
 )
 from webhook.core.catalog import Catalog
@@ -183,6 +184,12 @@ def _plan(text):
     packed = base64.urlsafe_b64encode(zlib.compress(text.encode())).decode().rstrip("=")
     with suppress(Refused):
         plan_codec.decode(packed)
+
+
+def _sources(text):
+    sources_text.decode(text)
+    packed = zlib.compress(text.encode("utf-8", "surrogatepass"))
+    sources_text.decode(base64.urlsafe_b64encode(packed).decode().rstrip("="))
 
 
 def _dotenv(text):
@@ -419,6 +426,9 @@ ENTRY_POINTS = {
     "globs": EntryPoint(read=_globs, signs="*a/{}", openings=("", "kv/")),
     "pattern": EntryPoint(read=_pattern, signs="()[]{}*+?|\\^$.a1,-:", openings=("", "(?:", "[")),
     "matched": EntryPoint(read=_matched, signs="abc"),
+    "sources": EntryPoint(
+        read=_sources, signs='{}[]":,\\1-eA_=', openings=("", '{"env":', '{"env":[{"name":')
+    ),
     "plan": EntryPoint(
         read=_plan, signs='{}[]":,\\1-eA_=', openings=("", '{"v":', '{"v":1,"values":[')
     ),

@@ -55,6 +55,9 @@ RESTART_S = 2.0
 """Pause before a part that failed by a fault of our own is started again."""
 SPARE_DESCRIPTORS = 64
 """Descriptors that are not for connections: listeners, watches, files."""
+ROLLOUT_S = 600.0
+"""Time after the start in which replicas of another release may still be there: a Deployment's own
+limit for progress."""
 CLOSE_S = 1.0
 """Time for the last answers when the grace is over, beyond what a request may take to arrive."""
 
@@ -158,6 +161,7 @@ def _decisions(
 ) -> Mapping[str, Callable[[Request, Catalog], Outcome]]:
     injection, images = chosen.injection(), chosen.images()
     is_enforced = chosen.final_state == "deny"
+    started_s = time.monotonic()
 
     def validated(asked: Request, catalog: Catalog) -> Outcome:
         # Pods come here, too, and not to a path of their own: replicas of a release that did not
@@ -167,7 +171,10 @@ def _decisions(
         if asked.kind.kind != "Pod":
             return validate(asked, catalog)
         snapshots = (catalog, *recent.before())
-        return final_state.judge(asked, snapshots, injection, images, is_enforced=is_enforced)
+        is_new = time.monotonic() - started_s < ROLLOUT_S
+        return final_state.judge(
+            asked, snapshots, injection, images, is_enforced=is_enforced, is_new=is_new
+        )
 
     return {
         "/mutate": lambda asked, catalog: decide(asked, catalog, injection),

@@ -189,6 +189,7 @@ class Settings:
             pull_secrets=_json(self.pull_secrets, tuple[PullSecrets, ...], "pull-secrets"),
             skipped=_json(self.skipped_containers, tuple[Sidecar, ...], "skipped-containers"),
             native_env=self.native_env,
+            listed_images=tuple(self.listed_images.split()),
             log_level=self.fetch_log_level,
             deadline_s=self.fetch_deadline_s,
             max_deadline_s=self.max_deadline_s,

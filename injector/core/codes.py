@@ -53,7 +53,7 @@ POD = code(
     "SI-106",
     USAGE,
     "this pod cannot take the injection",
-    'rename what clashes, or opt out with secret-injector.io/inject: "false"',
+    "change what the line names; names that begin with secret-injector are the injector's own",
 )
 EXPOSED = code(
     "SI-107",

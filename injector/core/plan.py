@@ -108,8 +108,8 @@ class Plan(Record):
     """Everything the injector needs to know.
 
     `group` is the group that reads the files (mode 0440), None when only the user does (0400).
-    `sources` maps the text of each env value that stood in a pod's container to what was written
-    there, so that a second look at the pod can see the first state: (container, name, text).
+    `sources` are the references that stood in the pod's `env`: (container, name, text). Releases
+    that gave them no variable of their own wrote them here; the fetcher has no use for them.
     `is_restarted` is whether the kubelet starts the container again when it fails; `is_patient`
     lets tries go on until the deadline; `mesh` names the service mesh whose proxy is in the pod.
     """

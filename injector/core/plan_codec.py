@@ -40,6 +40,7 @@ from injector.core.reference import (
 )
 
 _BLANK = Rule()
+_NOT_PACKED = "it is not base64url of zlib of JSON"
 
 
 def to_json(p: Plan) -> str:
@@ -49,22 +50,40 @@ def to_json(p: Plan) -> str:
 
 def encode(p: Plan) -> str:
     """Return the plan as it travels; raises Refused above `plan.MAX_ENCODED` characters."""
+    return pack(to_json(p), "the plan")
+
+
+def pack(text: str, what: str) -> str:
+    """Return a text as it travels in a variable; `what` names it in messages.
+
+    Raises Refused above `plan.MAX_ENCODED` characters.
+    """
     try:
-        data = to_json(p).encode()
+        data = text.encode()
     except UnicodeEncodeError:
-        what = "a name or a text has half a surrogate pair, which is no character"
-        raise Refused([Problem(code=errors.REFERENCE, what=what)]) from None
+        found = "a name or a text has half a surrogate pair, which is no character"
+        raise Refused([Problem(code=errors.REFERENCE, what=found)]) from None
     packed = base64.urlsafe_b64encode(zlib.compress(data, 6)).decode().rstrip("=")
     for size, limit in ((len(data), plan.MAX_DECODED), (len(packed), plan.MAX_ENCODED)):
         if size > limit:
-            what = f"the plan takes {size} bytes, the limit is {limit}"
-            raise Refused([Problem(code=errors.TOO_LARGE, what=what)])
+            too_large = f"{what} takes {size} bytes, the limit is {limit}"
+            raise Refused([Problem(code=errors.TOO_LARGE, what=too_large)])
     return packed
 
 
 def decode(text: str) -> Plan:
     """Return the plan that the text carries; raises Refused when it is none of ours."""
-    what = "it is not base64url of zlib of JSON"
+    try:
+        return from_json(unpack(text))
+    except NotAPlan as error:
+        what = str(error)
+    except (ValueError, RecursionError):
+        what = _NOT_PACKED
+    raise Refused([Problem(code=errors.PLAN, what=f"the plan cannot be read: {what}")])
+
+
+def unpack(text: str) -> str:
+    """Return what `pack` was given; raises ValueError with what is wrong."""
     try:
         unpacker = zlib.decompressobj()
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -72,19 +91,20 @@ def decode(text: str) -> Plan:
         data = unpacker.decompress(packed, plan.MAX_DECODED + 1)
         if unpacker.unconsumed_tail or not unpacker.eof or unpacker.unused_data:
             raise NotAPlan("it is too large or cut off")
-        return from_json(data.decode())
-    except NotAPlan as error:
-        what = str(error)
-    except (binascii.Error, zlib.error, ValueError, RecursionError):
-        pass  # what it is not, is said above
-    raise Refused([Problem(code=errors.PLAN, what=f"the plan cannot be read: {what}")])
+        return data.decode()
+    except (binascii.Error, zlib.error, UnicodeDecodeError):
+        raise NotAPlan(_NOT_PACKED) from None
 
 
 def from_json(text: str) -> Plan:
-    """Return the plan of a JSON text; raises ValueError with what is wrong."""
+    """Return the plan of a JSON text; raises ValueError with what is wrong.
+
+    Replicas of two releases look at one pod while an upgrade goes on: a release reads the plans of
+    the one before.
+    """
     data = PlanObject(json.loads(text), "plan")
     version = data.whole("v")
-    if version != plan.VERSION:
+    if version not in (plan.VERSION - 1, plan.VERSION):
         raise NotAPlan(f"its version is {version}, this injector reads {plan.VERSION}")
     stores = data.each("stores", _store_from)
     reads = data.each(

@@ -232,19 +232,27 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("change", FORGERIES)
-def test_parts_that_are_not_what_we_would_add_are_refused(change):
-    """Whoever takes away or changes one of our parts gets no pod."""
+def test_parts_that_are_not_what_we_would_add_are_replaced_by_ours(change):
+    """Whoever takes away or changes one of our parts gets the pod that everybody gets."""
     pod = _injected(asking.pod({"env": 'A: "#{vault:secret/a#x}"'}))
-    FORGERIES[change](pod)
+    changed = copy.deepcopy(pod)
+    FORGERIES[change](changed)
 
-    assert asking.codes(asking.outcome(pod, *CLUSTER)) == ["SI-106"]
+    decided = asking.outcome(changed, *CLUSTER)
+
+    assert (decided.kind, decided.reason) == ("inject", "injected_anew")
+    assert asking.patched(changed, decided) == pod
 
 
-def test_a_pod_copied_to_another_namespace_is_refused():
-    """The plan names the namespace it was made for."""
-    pod = _injected(asking.pod({"env": 'A: "#{vault:secret/a#x}"'}))
+def test_a_pod_copied_to_another_namespace_gets_a_plan_of_that_namespace():
+    """The plan of the pod that was copied names another one, and is not believed."""
+    asked = asking.pod({"env": 'A: "#{vault:secret/a#x}"'})
+    pod = _injected(asked)
 
-    assert asking.codes(asking.outcome(pod, *CLUSTER, namespace="other")) == ["SI-106"]
+    decided = asking.outcome(pod, *CLUSTER, namespace="other")
+
+    there = asking.outcome(asked, *CLUSTER, namespace="other")
+    assert asking.patched(pod, decided) == asking.patched(asked, there)
 
 
 ANNOTATION_NAMES = (

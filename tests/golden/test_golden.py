@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from injector.core import plan_codec
-from webhook.core import decide, jsonpatch, review
+from webhook.core import decide, jsonpatch, review, sources_text
 from webhook.core.catalog import Catalog
 from webhook.core.our_container import PLAN_VARIABLE
 from webhook.settings import Settings
@@ -45,9 +45,18 @@ def _request(pod, settings):
     return review.parse(json.dumps(body).encode())
 
 
-def _encoded_plan(pod):
+def _variables(pod):
     [ours] = [c for c in pod["spec"]["initContainers"] if c["name"] == "secret-injector"]
-    return next(entry["value"] for entry in ours["env"] if entry["name"] == PLAN_VARIABLE)
+    return {entry["name"]: entry.get("value") for entry in ours["env"]}
+
+
+def _readable(value, packed):
+    """Return a patch with what travels packed written out: nobody can review base64."""
+    if isinstance(value, dict):
+        return {name: _readable(part, packed) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_readable(part, packed) for part in value]
+    return packed.get(value, value) if isinstance(value, str) else value
 
 
 def _outputs(case):
@@ -67,9 +76,12 @@ def _outputs(case):
     if outcome.kind == "skip" or not outcome.operations:
         return {"skipped.txt": f"{outcome.reason}\n{warnings}"}
     patched = jsonpatch.apply(pod, outcome.operations)
-    plan = _encoded_plan(patched)
-    # The plan as it travels stands decoded in plan.json: nobody can review base64.
-    shown = json.loads(json.dumps(outcome.operations).replace(plan, "<plan.json, encoded>"))
+    ours = _variables(patched)
+    plan, sources = ours[PLAN_VARIABLE], ours.get(sources_text.VARIABLE)
+    packed = {plan: "<plan.json, encoded>"}
+    if sources is not None:
+        packed[sources] = "<encoded> " + json.dumps(sources_text.decode(sources))
+    shown = _readable(json.loads(json.dumps(outcome.operations)), packed)
     document = json.loads(plan_codec.to_json(plan_codec.decode(plan)))
     files = {"patch.json": _pretty(shown), "plan.json": _pretty(document)}
     return {**files, "warnings.txt": warnings} if warnings else files

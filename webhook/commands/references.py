@@ -102,7 +102,7 @@ def _of_pod(world: World, template: PodTemplate, path: str) -> Iterator[Usage]:
     by = f"{template.kind} {template.namespace}/{template.name}"
     # What a pod that runs reads stands in it, whatever is asked for by now.
     running = again.before(template.pod) if again.carries_parts(template.pod) else None
-    if running is not None:
+    if running is not None and running.plan is not None:
         yield from _of_plan(running.plan, by)
         return
     made, wish, _, _ = decide.make(

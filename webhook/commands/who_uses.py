@@ -60,7 +60,7 @@ def _all(world: World) -> Iterator[Usage]:
             yield Usage(by=by, place="annotation service", kind=usage.SERVICE, target=target)
         # What a pod that runs reads stands in it, whatever is asked for by now.
         running = again.before(template.pod) if again.carries_parts(template.pod) else None
-        if running is not None:
+        if running is not None and running.plan is not None:
             yield from places(running.plan, by)
         elif made is not None:
             yield from places(made.plan, by)

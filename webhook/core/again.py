@@ -1,32 +1,54 @@
-"""A pod that already carries our parts: the second round of admission, or a forgery.
+"""A pod that already carries our parts: how it was before them.
 
-The API server may ask again after other webhooks changed the pod, and a person may create a pod
-from one that was injected. A marker would prove nothing, since tenants can write it. So the parts
-are taken out again, the decision is made anew, and what is there must cover what we would add.
+The API server asks again after other webhooks changed a pod; replicas of two releases look at one
+pod while an upgrade goes on; people and backups create pods from ones that were injected. Whoever
+wrote the parts, they are taken out by their shape and today's are put in (`renewal`):
+
+    our container     called `secret-injector`, with our command or a variable of ours
+    our volumes       by name, and by kind where our container is missing
+    other containers  mounts of these volumes, variables from them, the launcher in front of a
+                      command, in its arguments, or in an exec probe or hook
+
+Of what is found only the sources are used, the references that we took out of `env`: they are put
+back, and are then text of that pod like any other. Nothing of a plan is believed; the containers
+that it names count as having been there when another webhook adds more.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from injector.core import budget, plan_codec
-from injector.core.errors import Refused
+from injector.core import budget, errors, plan_codec
+from injector.core.errors import Problem, Refused
 from injector.core.plan import Plan
-from webhook.core import images, our_container, patch
+from webhook.core import our_container, patch, sources_text
 from webhook.core import pod as pods
 
-_NOT_FOR_OURS = ("lifecycle", "restartPolicy", "volumeDevices", "workingDir")
+PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+HOOKS = ("postStart", "preStop")
+WORDS_A_STEP = 64
+
+_LISTS = ("initContainers", "containers")
+_EMPTY_DIRS = (pods.NAME, our_container.ENV_VOLUME)
+_RENAME = "rename it: this name is the injector's own"
+_OURS = f"container {pods.NAME}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """A pod as it was before our parts, and the plan that it carried."""
+    """A pod as it was before our parts.
 
-    pod: dict[str, Any]
-    plan: Plan
+    `plan` is the one that it carried, None when there is none that we can read; `served` are the
+    containers that had parts of ours; `is_cut` says that our container was missing already.
+    """
+
+    pod: Mapping[str, Any]
+    plan: Plan | None
+    sources: sources_text.Sources
+    served: frozenset[str]
+    is_cut: bool
 
 
 def carries_parts(pod: Mapping[str, Any]) -> bool:
@@ -38,140 +60,238 @@ def carries_parts(pod: Mapping[str, Any]) -> bool:
     )
 
 
+def clashes(pod: Mapping[str, Any]) -> list[Problem]:
+    """Return a problem for each thing that has a name of ours and is not of our making."""
+    found = []
+    ours = fetchers(pod)
+    for raw in ours:
+        if not is_of_our_making(raw):
+            what = "a container of the pod has the name of the injector's, and is another one"
+            source = f"{_OURS}, name"
+            found.append(Problem(code=errors.POD, what=what, source=source, hint=_RENAME))
+        elif _sources_of(raw) is None:
+            what = "it cannot be read, so the references that stood in env are lost"
+            hint = "create the pod anew from its template"
+            source = f"{_OURS}, env {sources_text.VARIABLE}"
+            found.append(Problem(code=errors.POD, what=what, source=source, hint=hint))
+    strange = frozenset(_strange_mounts(pod))
+    for volume in pods.spec(pod).get("volumes") or ():
+        name = str(volume.get("name"))
+        if not patch.is_volume_name(name):
+            continue
+        is_made = _is_of_kind(volume)
+        if (ours and (is_made or name not in strange)) or (is_made and name not in strange):
+            continue
+        what = "a volume of the pod has the name of the injector's, and is another one"
+        source = f"volume {name}, name"
+        found.append(Problem(code=errors.POD, what=what, source=source, hint=_RENAME))
+    return list(dict.fromkeys(found))
+
+
 def before(pod: Mapping[str, Any]) -> Undone | None:
-    """Return the pod as it was before our parts, or None when the parts are not of our making."""
+    """Return the pod as it was before our parts, or None when parts are not of our making."""
+    return None if clashes(pod) else taken_out(pod)
+
+
+def taken_out(pod: Mapping[str, Any]) -> Undone:
+    """Return a copy of the pod without our parts, which `clashes` has nothing against."""
+    ours = fetchers(pod)
     plan = plan_of(pod)
-    if plan is None:
-        return None
-    found: dict[str, Any] = copy.deepcopy(dict(pod))
-    body = found["spec"]
-    body["initContainers"] = [c for c in body["initContainers"] if c.get("name") != pods.NAME]
-    if not body["initContainers"]:
-        del body["initContainers"]
-    body["volumes"] = [
-        v for v in body.get("volumes") or () if not patch.is_volume_name(str(v.get("name")))
-    ]
-    texts = {(container, name): text for container, name, text in plan.sources}
-    for part in plan.containers:
-        for container in pods.containers(found):
-            if container.name == part.name:
-                _undo(container, texts)
-    return Undone(pod=found, plan=plan)
-
-
-def covers(there: object, wanted: object) -> bool:
-    """Say whether everything wanted is there: other webhooks and defaults may have added more.
-
-    Lists of named entries are compared by name, other lists must be equal. Images are equal when
-    their digests are: a mirror may have changed the registry. The API server leaves out a list
-    that is empty, such as the env of a container that held references alone.
-    """
-    if wanted == []:
-        return not there or _are_named(there)
-    if isinstance(wanted, Mapping):
-        return isinstance(there, Mapping) and all(
-            _is_kept(name, there.get(name), value) for name, value in wanted.items()
-        )
-    if isinstance(wanted, Sequence) and not isinstance(wanted, str):
-        if not isinstance(there, Sequence) or isinstance(there, str):
-            return False
-        if _are_named(wanted):
-            return all(_covers_entry(there, entry) for entry in wanted)
-        return len(there) == len(wanted) and all(
-            covers(a, b) for a, b in zip(there, wanted, strict=True)
-        )
-    return there == wanted
-
-
-def _are_named(entries: object) -> bool:
-    return isinstance(entries, Sequence) and all(
-        isinstance(entry, Mapping) and "name" in entry for entry in entries
+    sources = next((_sources_of(raw) for raw in ours), ()) or ()
+    texts = {(container, name): text for container, name, text in sources}
+    body = dict(pods.spec(pod))
+    served = {part.name for part in plan.containers} if plan is not None else set()
+    for part in _LISTS:
+        there = body.get(part)
+        if not there:
+            continue
+        others = [raw for raw in there if raw.get("name") != pods.NAME]
+        served |= {str(raw.get("name")) for raw in others if has_parts(raw)}
+        _set(body, part, [_stripped(raw, texts) for raw in others])
+    kept = [v for v in body.get("volumes") or () if not patch.is_volume_name(str(v.get("name")))]
+    _set(body, "volumes", kept)
+    return Undone(
+        pod={**pod, "spec": body},
+        plan=plan,
+        sources=sources,
+        served=frozenset(served),
+        is_cut=not ours,
     )
 
 
-def _covers_entry(there: Sequence[Any], wanted: Mapping[str, Any]) -> bool:
-    # Of two entries with one name the last counts: there must be one.
-    budget.spend(1 + len(there) // 8)
-    found = [e for e in there if isinstance(e, Mapping) and _is_same_entry(e, wanted)]
-    return (
-        len(found) == 1
-        and covers(found[0], wanted)
-        and not (wanted["name"] == pods.NAME and "args" in wanted and _is_meddled(found[0], wanted))
+def fetchers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return every container that has our container's name."""
+    return [container.raw for container in pods.containers(pod) if container.name == pods.NAME]
+
+
+def is_of_our_making(raw: Mapping[str, Any]) -> bool:
+    """Say whether a container with our name was made by us, whatever has become of it."""
+    return raw.get("command") == our_container.COMMAND or any(
+        entry.get("name") in (our_container.PLAN_VARIABLE, sources_text.VARIABLE)
+        for entry in raw.get("env") or ()
     )
-
-
-def _is_meddled(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Say whether our container was given something that changes what it does.
-
-    Variables do not: the launcher passes on those that it knows (see `patch`).
-    """
-    made = [mount["mountPath"] for mount in wanted["volumeMounts"]]
-    return any(there.get(field) for field in _NOT_FOR_OURS) or any(
-        our_container.is_over_ours(str(mount.get("mountPath")))
-        for mount in there["volumeMounts"]
-        if mount.get("mountPath") not in made
-    )
-
-
-def _is_kept(name: str, there: object, wanted: Any) -> bool:
-    if name == "resources":
-        return True  # quotas, autoscalers and policies change them; they give no rights
-    if name == "image":
-        return images.is_same(str(there), str(wanted))
-    if name == "supplementalGroups":
-        return isinstance(there, Sequence) and set(wanted) <= set(there)
-    return covers(there, wanted)
-
-
-def _is_same_entry(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return one.get("name") == other.get("name") and one.get("mountPath") == other.get("mountPath")
 
 
 def plan_of(pod: Mapping[str, Any]) -> Plan | None:
     """Return the plan that the pod carries; None when it is not one, or not in one place."""
     ours = [c for c in pods.containers(pod) if c.name == pods.NAME]
-    if len(ours) != 1 or not ours[0].is_init:
-        return None
+    return _plan_of(ours[0].raw) if len(ours) == 1 and ours[0].is_init else None
+
+
+def has_parts(raw: Mapping[str, Any]) -> bool:
+    """Say whether a container that is not ours has a part of ours."""
+    return (
+        any(is_our_mount(mount) for mount in raw.get("volumeMounts") or ())
+        or any(is_file_key(entry) for entry in raw.get("env") or ())
+        or launchers(raw.get("command")) + launchers(raw.get("args")) > 0
+    )
+
+
+def is_our_mount(mount: Mapping[str, Any]) -> bool:
+    """Say whether a mount is of one of our volumes."""
+    return patch.is_volume_name(str(mount.get("name")))
+
+
+def is_file_key(entry: Mapping[str, Any]) -> bool:
+    """Say whether an env entry comes from our volume of variables."""
+    ref = (entry.get("valueFrom") or {}).get("fileKeyRef") or {}
+    return ref.get("volumeName") == our_container.ENV_VOLUME
+
+
+def launchers(words: Sequence[str] | None) -> int:
+    """Return how often our launcher starts what comes next in a command or in arguments."""
+    return sum(1 for _ in _starts(words or ()))
+
+
+def exec_actions(raw: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Yield the path and the content of every exec probe and lifecycle hook of a container."""
+    places = [(name,) for name in PROBES]
+    for place in (*places, *(("lifecycle", name) for name in HOOKS)):
+        action: Any = raw
+        for name in place:
+            action = action.get(name) or {}
+        if action.get("exec"):
+            yield (*place, "exec"), action["exec"]
+
+
+def _starts(words: Sequence[str]) -> Iterator[int]:
+    budget.spend(len(words) // WORDS_A_STEP)
+    size, at = len(patch.LAUNCHER), 0
+    while at + size <= len(words):
+        if list(words[at : at + size]) == patch.LAUNCHER:
+            yield at
+            at += size
+        else:
+            at += 1
+
+
+def _without_launcher(words: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    last = 0
+    for at in _starts(words):
+        kept += words[last:at]
+        last = at + len(patch.LAUNCHER)
+    return kept + list(words[last:])
+
+
+def _stripped(raw: Mapping[str, Any], texts: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Return a copy of a container without our parts; references stand in its env again."""
+    found = dict(raw)
+    mounts = raw.get("volumeMounts") or ()
+    _set(found, "volumeMounts", [mount for mount in mounts if not is_our_mount(mount)])
+    _set(found, "env", _env(raw, texts))
+    for field in ("command", "args"):
+        if launchers(raw.get(field)):
+            _set(found, field, _without_launcher(raw[field]))
+    for place, action in exec_actions(raw):
+        if launchers(action.get("command")):
+            _replace(found, place, {**action, "command": _without_launcher(action["command"])})
+    return found
+
+
+def _env(raw: Mapping[str, Any], texts: Mapping[tuple[str, str], str]) -> list[Mapping[str, Any]]:
+    """Return the env of a container as it was: a reference stands where its variable stood.
+
+    One that has an entry of its own by now is not put back: whoever wrote that has replaced it.
+    """
+    container, entries = str(raw.get("name")), raw.get("env") or ()
+    budget.spend(len(entries))
+    literal = {entry.get("name") for entry in entries if not is_file_key(entry)}
+    missing = {
+        name: text
+        for (owner, name), text in texts.items()
+        if owner == container and name not in literal
+    }
+    found: list[Mapping[str, Any]] = []
+    for entry in entries:
+        if not is_file_key(entry):
+            found.append(entry)
+        elif entry.get("name") in missing:
+            name = str(entry.get("name"))
+            found.append({"name": name, "value": missing.pop(name)})
+    return [*found, *({"name": name, "value": text} for name, text in missing.items())]
+
+
+def _replace(raw: dict[str, Any], place: Sequence[str], value: object) -> None:
+    """Put a value at a place of a copy, and copies of all that is on the way to it."""
+    owner = raw
+    for name in place[:-1]:
+        owner[name] = dict(owner[name])
+        owner = owner[name]
+    owner[place[-1]] = value
+
+
+def _set(raw: dict[str, Any], name: str, entries: Sequence[Any]) -> None:
+    """Set a list in a copy; an empty one is no list, as the API server has it."""
+    raw.pop(name, None)
+    if entries:
+        raw[name] = entries
+
+
+def _is_of_kind(volume: Mapping[str, Any]) -> bool:
+    """Say whether a volume with a name of ours is of the kind that we make of that name."""
+    name = volume.get("name")
+    if name in _EMPTY_DIRS:
+        return (volume.get("emptyDir") or {}).get("medium") == "Memory"
+    return ("projected" if name == our_container.SOURCES_VOLUME else "secret") in volume
+
+
+def _strange_mounts(pod: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of our volumes that another container mounts as we never do."""
+    for container in pods.containers(pod):
+        if container.name == pods.NAME:
+            continue
+        for mount in container.raw.get("volumeMounts") or ():
+            budget.spend()
+            if is_our_mount(mount) and not (
+                mount.get("name") == pods.NAME
+                and str(mount.get("subPath") or "").startswith(f"{container.name}/")
+            ):
+                yield str(mount.get("name"))
+
+
+def _sources_of(raw: Mapping[str, Any]) -> sources_text.Sources | None:
+    """Return the sources that our container carries; None when they cannot be read.
+
+    Earlier releases had them in the plan alone.
+    """
+    for entry in raw.get("env") or ():
+        if entry.get("name") == sources_text.VARIABLE:
+            return sources_text.decode(str(entry.get("value") or ""))
+    plan = _plan_of(raw)
+    return () if plan is None else plan.sources
+
+
+def _plan_of(raw: Mapping[str, Any]) -> Plan | None:
     text = next(
-        (e.get("value") for e in ours[0].env if e.get("name") == our_container.PLAN_VARIABLE), None
+        (
+            entry.get("value")
+            for entry in raw.get("env") or ()
+            if entry.get("name") == our_container.PLAN_VARIABLE
+        ),
+        None,
     )
     try:
         return plan_codec.decode(str(text)) if text else None
     except Refused:
         return None
-
-
-def _undo(container: pods.Container, texts: Mapping[tuple[str, str], str]) -> None:
-    """Take our parts out of one container of a pod that is a copy of our own."""
-    raw: dict[str, Any] = container.raw  # type: ignore[assignment]  # `before` made the copy
-    mounts = [
-        m for m in raw.get("volumeMounts") or () if not patch.is_volume_name(str(m.get("name")))
-    ]
-    for owner in (raw, *_exec_owners(raw)):
-        command = owner.get("command") or []
-        if command[: len(patch.LAUNCHER)] == patch.LAUNCHER:
-            owner["command"] = command[len(patch.LAUNCHER) :]
-    env = [e for e in raw.get("env") or () if not _is_file_key(e)]
-    there = {e.get("name") for e in env}
-    env += [
-        {"name": name, "value": text}
-        for (owner, name), text in texts.items()
-        if owner == container.name and name not in there
-    ]
-    # An empty list is no list: what is not there must not be asked for again.
-    for name, entries in (("volumeMounts", mounts), ("env", env)):
-        raw.pop(name, None)
-        if entries:
-            raw[name] = entries
-
-
-def _exec_owners(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
-    lifecycle = raw.get("lifecycle") or {}
-    actions = [raw.get("livenessProbe"), raw.get("readinessProbe"), raw.get("startupProbe")]
-    actions += [lifecycle.get("postStart"), lifecycle.get("preStop")]
-    return [action["exec"] for action in actions if action and action.get("exec")]
-
-
-def _is_file_key(entry: Mapping[str, Any]) -> bool:
-    ref = (entry.get("valueFrom") or {}).get("fileKeyRef") or {}
-    return ref.get("volumeName") == our_container.ENV_VOLUME

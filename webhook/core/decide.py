@@ -4,6 +4,8 @@
     deny: any problem in any step, all of them together                   the pod is refused
     inject: the operations, or none when the pod already carries them
 
+A pod that carries parts of ours, of whatever release, is never refused for them: see `again`.
+
 Everything here may be asked again and again with the same answer; nothing is remembered but what
 the snapshot itself determines.
 """
@@ -18,7 +20,7 @@ import msgspec
 
 from injector.core import errors
 from injector.core.errors import Problem
-from webhook.core import again, asking, jsonpatch, meshes, patch, planning, review
+from webhook.core import again, asking, jsonpatch, meshes, patch, planning, renewal, review
 from webhook.core import pod as pods
 from webhook.core.annotations import Wish, ours
 from webhook.core.catalog import Catalog
@@ -43,22 +45,38 @@ def decide(request: Request, catalog: Catalog, injection: Injection) -> Outcome:
     pod = request.object
     found = ours(pods.annotations_of(pod))
     if pods.is_windows(pod):
-        return denial([_clash("a pod for Windows nodes cannot be injected")])
+        return denial([_for_windows()])
     if not again.carries_parts(pod):
         return first(request.namespace, pod, found, catalog, injection)
-    undone = again.before(pod)
-    if undone is None:
-        what = f'a container or volume of the pod is called "{pods.NAME}", which is ours'
-        return denial([_clash(what)])
-    names = frozenset(part.name for part in undone.plan.containers)
-    outcome = first(request.namespace, undone.pod, found, catalog, injection, known_before=names)
-    if outcome.kind != "inject":
+    clashes = again.clashes(pod)
+    if clashes:
+        return denial(clashes)
+    return _renewed(request.namespace, pod, found, catalog, injection)
+
+
+def _renewed(
+    namespace: str,
+    pod: Mapping[str, Any],
+    found: Mapping[str, object],
+    catalog: Catalog,
+    injection: Injection,
+) -> Outcome:
+    """Return the outcome for a pod that carries parts of ours: today's in their stead."""
+    undone = again.taken_out(pod)
+    known = undone.served or None
+    outcome = first(namespace, undone.pod, found, catalog, injection, known_before=known)
+    if outcome.kind == "deny":
         return outcome
     wanted = jsonpatch.apply(undone.pod, outcome.operations)
-    if not again.covers(pods.spec(pod), _parts(wanted, names)):
-        what = "its secret-injector parts are not what this pod would get; create it without them"
-        return denial([_clash(what)])
-    return replace(outcome, reason="already_injected", operations=(), patch="")
+    operations = renewal.operations(pod, wanted, outcome.operations, injection)
+    if undone.is_cut and found.get("inject") == "true":
+        what = "it was taken out, and with it the references that stood in env: write them again"
+        lost = Problem(code=errors.POD, what=what, source=f"container {pods.NAME}")
+        outcome = replace(outcome, warnings=(*outcome.warnings, warning(lost.line())))
+    reason = outcome.reason
+    if outcome.kind == "inject":
+        reason = "injected_anew" if operations else "already_injected"
+    return replace(outcome, reason=reason, operations=tuple(operations), patch="")
 
 
 def _unknown(namespace: str) -> Problem:
@@ -198,6 +216,7 @@ def _outcome(
         files_path=found.wish.files_path,
         init_after=found.wish.init_after,
         wanted=found.wish.resources,
+        packed_sources=found.made.packed_sources,
     )
     return Outcome(
         kind="inject",
@@ -208,19 +227,6 @@ def _outcome(
         warned=found.warnings,
         facts={**_facts(found.made), **grounds},
     )
-
-
-def _parts(wanted: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """Return what must be there of an injected pod: our container and volumes, the targets."""
-    body = wanted["spec"]
-    parts: dict[str, Any] = {
-        key: [c for c in body.get(key) or () if c.get("name") in names | {pods.NAME}]
-        for key in ("initContainers", "containers")
-    }
-    parts["volumes"] = [v for v in body["volumes"] if patch.is_volume_name(str(v.get("name")))]
-    if body.get("securityContext"):
-        parts["securityContext"] = body["securityContext"]
-    return parts
 
 
 def _grounds(found: Planned, judged: Judged) -> dict[str, object]:
@@ -248,5 +254,6 @@ def _facts(made: Made) -> dict[str, object]:
     }
 
 
-def _clash(what: str) -> Problem:
-    return Problem(code=errors.POD, what=what)
+def _for_windows() -> Problem:
+    what = "a pod for Windows nodes cannot be injected"
+    return Problem(code=errors.POD, what=what, hint="run it on Linux nodes")

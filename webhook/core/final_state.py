@@ -10,7 +10,11 @@ decision is made anew, and what is there must be what that decision would have p
     another image                the next release's, while an upgrade goes on, since the guard lets
                                  no other pass: as above, and a plan that only it can read passes
 
-Another replica may have heard of a change first: what is refused awaits news for a second.
+A plan that only the release before can read passes as well while the release changes, which is
+when this replica has just started: after a rollback, the release before is the later one.
+
+Another replica may have heard of a change first: what is refused awaits news for a second. It may
+also have other settings while these change: see `_settings`.
 A container that is in no plan may have come after us, from a mesh: it is not missed.
 """
 
@@ -18,16 +22,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from injector.core import budget, errors, plan_codec
 from injector.core.errors import Problem, Refused
 from injector.core.plan import NATIVE, ContainerPlan, Plan
-from webhook.core import again, decide, jsonpatch, our_container, patch, plan_bound, review
+from injector.core.record import replace as replace_fields
+from webhook.core import (
+    again,
+    decide,
+    jsonpatch,
+    our_container,
+    patch,
+    plan_bound,
+    review,
+    sources_text,
+)
 from webhook.core import pod as pods
 from webhook.core.annotations import ours
 from webhook.core.catalog import Catalog
 from webhook.core.images import Images, Release
+from webhook.core.likeness import covers
 from webhook.core.our_container import Injection
 from webhook.core.plan_difference import differences
 from webhook.core.review import Outcome, Request, warning
@@ -35,6 +51,9 @@ from webhook.core.source_volumes import sources
 
 _OURS = f"container {pods.NAME}"
 _ADDED = ("lifecycle", "restartPolicy", "volumeDevices")
+_UNREAD = (Release.UNKNOWN,)
+_UNREAD_AT_FIRST = (Release.UNKNOWN, Release.BEFORE)
+_WITH_ANNOTATIONS = "copy the annotations too: kubectl debug --copy-to NAME --keep-annotations"
 
 
 def judge(
@@ -44,11 +63,12 @@ def judge(
     images: Images,
     *,
     is_enforced: bool = True,
+    is_new: bool = False,
 ) -> Outcome:
     """Return whether the pod may be stored. Raises nothing.
 
     `catalogs` are today's snapshot and then those of a moment ago; `is_enforced` says whether a
-    problem is a denial or a warning.
+    problem is a denial or a warning; `is_new` that this replica has just started.
     """
     pod = request.object
     if request.operation != "CREATE" or request.sub_resource or pod is None or pods.is_mirror(pod):
@@ -64,9 +84,13 @@ def judge(
         outcome = _without(request.namespace, pod, found, catalogs, injection)
     elif not is_asking:
         what = "the pod carries it and does not ask for injection"
-        outcome = _denied([_problem(what, source=_OURS)])
+        problem = _problem(what, source=_OURS)
+        outcome = _denied([replace_fields(problem, hint=_WITH_ANNOTATIONS)])
     else:
-        outcome = _with(request.namespace, pod, fetcher, found, catalogs, injection, images)
+        unread = _UNREAD_AT_FIRST if is_new else _UNREAD
+        outcome = _with(
+            request.namespace, pod, fetcher, found, catalogs, injection, images, unread=unread
+        )
     if outcome.kind == "deny" and not is_enforced:
         lines = tuple(warning(problem.line()) for problem in outcome.problems)
         return replace(outcome, kind="allow", problems=(), more=0, warnings=lines)
@@ -103,33 +127,38 @@ def _with(
     catalogs: Sequence[Catalog],
     injection: Injection,
     images: Images,
+    *,
+    unread: tuple[Release, ...],
 ) -> Outcome:
-    """Judge a pod that asks and has our container."""
+    """Judge a pod that asks and has our container.
+
+    `unread` are the releases whose image vouches for a plan that we cannot read.
+    """
     release = images.release_of(str(fetcher.get("image")))
     undone = again.before(pod)
-    if undone is None:
-        if release is Release.UNKNOWN and _is_sole(pod, fetcher):
+    plan = None if undone is None else undone.plan
+    if undone is None or plan is None:
+        if release in unread and _is_sole(pod, fetcher):
             return Outcome(kind="allow", reason="of_another_release")
         what = "it is not there exactly once, or cannot be read"
         return _denied([_problem(what, source=f"{_OURS}, env {our_container.PLAN_VARIABLE}")])
     if release is not Release.THIS:
-        problems = plan_bound.beyond(namespace, pod, undone.plan, found, catalogs, injection)
-        problems = problems or [
-            *_wrong_sources(pod, patch.volumes(undone.plan, sources(undone.plan)))
-        ]
+        asked = replace_fields(plan, sources=undone.sources)
+        problems = plan_bound.beyond(namespace, pod, asked, found, catalogs, injection)
+        problems = problems or [*_wrong_sources(pod, patch.volumes(plan, sources(plan)))]
         if problems:
             return replace(_denied(problems), awaits_news=True)
         return Outcome(kind="allow", reason="other_release")
-    names = frozenset(part.name for part in undone.plan.containers)
+    names = frozenset(part.name for part in plan.containers)
     if not names:
         source = f"{_OURS}, env {our_container.PLAN_VARIABLE}"
         return _denied([_problem("the plan serves no container", source=source)])
     outcomes = []
-    for catalog in catalogs:
-        outcome = decide.first(namespace, undone.pod, found, catalog, injection, known_before=names)
+    for settings, catalog in product(_settings(injection, plan), catalogs):
+        outcome = decide.first(namespace, undone.pod, found, catalog, settings, known_before=names)
         if outcome.kind == "inject":
             wanted = jsonpatch.apply(undone.pod, outcome.operations)
-            problems = _unlike(pod, undone.plan, wanted)
+            problems = _unlike(pod, plan, wanted)
             if not problems:
                 return Outcome(kind="allow", reason="as_decided", facts=outcome.facts)
             outcome = _denied(problems)
@@ -139,6 +168,20 @@ def _with(
             outcome = _denied([_problem(what, source=source)])
         outcomes.append(outcome)
     return replace(outcomes[0], awaits_news=True)
+
+
+def _settings(injection: Injection, plan: Plan) -> tuple[Injection, ...]:
+    """Return our settings, and those that a replica may have had that has others than we.
+
+    They say how variables reach a process, and whom nobody asked to serve: neither gives anything
+    that the pod could not ask for. Sizes, texts for the log and times are not compared at all.
+    """
+    is_native = any(part.env and part.env_mode == NATIVE for part in plan.containers)
+    mode = "never"
+    if is_native:
+        mode = "auto" if injection.native_env == "never" else injection.native_env
+    other = replace(injection, native_env=mode, skipped=())
+    return (injection,) if other == injection else (injection, other)
 
 
 def _unlike(pod: Mapping[str, Any], plan: Plan, wanted: Mapping[str, Any]) -> list[Problem]:
@@ -161,6 +204,7 @@ def _unlike(pod: Mapping[str, Any], plan: Plan, wanted: Mapping[str, Any]) -> li
         *_wrong_fetcher(_fetcher(pod) or {}, _fetcher(wanted) or {}),
         *_wrong_sources(pod, [v for v in body["volumes"] if _is_ours(v)]),
         *_wrong_containers(pod, wanted, expected),
+        *_wrong_group(pod, plan),
     ]
 
 
@@ -172,23 +216,28 @@ def _wrong_fetcher(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> Itera
     context, made = there.get("securityContext") or {}, wanted["securityContext"]
     # Of two users that are not root one is as good as the other: who reads what is the group's.
     for field in made:
-        if field not in ("runAsUser", "runAsGroup") and not again.covers(
-            context.get(field), made[field]
-        ):
+        if field not in ("runAsUser", "runAsGroup") and not covers(context.get(field), made[field]):
             yield _problem("it is not the injector's", source=f"{_OURS}, securityContext.{field}")
     for field in _ADDED:
         if there.get(field):
             yield _problem("the injector does not set it", source=f"{_OURS}, {field}")
-    names = [e.get("name") for e in there.get("env") or ()]
-    if names.count(our_container.PLAN_VARIABLE) != 1:
-        source = f"{_OURS}, env {our_container.PLAN_VARIABLE}"
-        yield _problem("it is not there exactly once", source=source)
+    yield from _wrong_variables(there)
     yield from _wrong_mounts(there, wanted, _OURS)
     for mount in there.get("volumeMounts") or ():
         path = str(mount.get("mountPath"))
         if not _is_ours(mount) and our_container.is_over_ours(path):
             source = f"{_OURS}, volumeMounts {path}"
             yield _problem("it is over the injector's code or folders", source=source)
+
+
+def _wrong_variables(there: Mapping[str, Any]) -> Iterator[Problem]:
+    names = [e.get("name") for e in there.get("env") or ()]
+    if names.count(our_container.PLAN_VARIABLE) != 1:
+        source = f"{_OURS}, env {our_container.PLAN_VARIABLE}"
+        yield _problem("it is not there exactly once", source=source)
+    if names.count(sources_text.VARIABLE) > 1:
+        source = f"{_OURS}, env {sources_text.VARIABLE}"
+        yield _problem("it is there twice", source=source)
 
 
 def _wrong_sources(
@@ -253,17 +302,24 @@ def _wrong_containers(
         other = expected[container.name]
         source = f"container {container.name}"
         yield from _wrong_mounts(container.raw, other.raw, source)
-        size = len(patch.LAUNCHER)
-        if (container.command[:size] == patch.LAUNCHER) != (other.command[:size] == patch.LAUNCHER):
+        if _is_launched(container.raw) != _is_launched(other.raw):
             yield _problem("it is not started by the launcher", source=f"{source}, command")
         part = parts.get(container.name)
         if part is not None and part.env_mode == NATIVE:
             yield from _wrong_references(container, other, part)
-    if plan.group is not None:
-        context = pods.spec(pod).get("securityContext") or {}
-        if plan.group not in (context.get("supplementalGroups") or ()):
-            what = f"the group {plan.group}, which reads the files, is missing"
-            yield _problem(what, source="pod, securityContext.supplementalGroups")
+
+
+def _wrong_group(pod: Mapping[str, Any], plan: Plan) -> Iterator[Problem]:
+    """Yield the group that the files are given to, when the pod is not in it."""
+    context = pods.spec(pod).get("securityContext") or {}
+    if plan.group is not None and plan.group not in (context.get("supplementalGroups") or ()):
+        what = f"the group {plan.group}, which reads the files, is missing"
+        yield _problem(what, source="pod, securityContext.supplementalGroups")
+
+
+def _is_launched(raw: Mapping[str, Any]) -> bool:
+    """Say whether our launcher starts a container, perhaps behind another one."""
+    return again.launchers(raw.get("command")) + again.launchers(raw.get("args")) > 0
 
 
 def _wrong_references(
@@ -273,7 +329,7 @@ def _wrong_references(
     for item in part.env:
         budget.spend()
         found = [e for e in there.env if e.get("name") == item.name]
-        if len(found) != 1 or not again.covers(found[0], entries[item.name]):
+        if len(found) != 1 or not covers(found[0], entries[item.name]):
             source = f"container {there.name}, env {item.name}"
             yield _problem("it does not come from the injector", source=source)
 

@@ -38,6 +38,22 @@ class Images:
         return Release.THIS if image in self.listed else Release.UNKNOWN
 
 
+def is_kept(image: str, own: str, listed: tuple[str, ...], *, is_same_plan: bool) -> bool:
+    """Say whether an image that others gave our container may stay: it is ours, from elsewhere.
+
+    A listed name without a digest does not say of which release it is. It counts where name and tag
+    are those of our own, or where the plan beside it is the one that we would write.
+    """
+    if is_same(image, own):
+        return True
+    return image in listed and (is_same_plan or _name(image) == _name(own))
+
+
+def _name(image: str) -> str:
+    """Return the last part of an image's repository, with the tag."""
+    return image.partition("@")[0].rpartition("/")[2]
+
+
 def is_same(image: str, known: str) -> bool:
     """Say whether an image is the known one: the same reference, or the same digest elsewhere."""
     digest = known.partition("@")[2]

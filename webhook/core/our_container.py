@@ -7,10 +7,12 @@ the variables of PASSED, each checked (injector/launcher/fetcher.c). A guard mus
     command, args     equal COMMAND and FETCH
     image             ours
     securityContext   as made here
-    volumeMounts      those made here, and no other at, above or below one of OUR_PATHS
+    volumeMounts      those made here, and no other at, above or below one of OUR_PATHS;
+                      `/var/run` may be a link to `/run`
     volumeDevices     none
     lifecycle         none
-    env               the entries made here, each name once
+    env               the entries made here, each name once; the sources of `sources_text` only
+                      where `env` of a container held references
 
 Without effect, so tolerated: other variables and envFrom (the fetcher never sees them), the cloud
 identities of PASSED (checked by launcher and provider), mounts elsewhere such as
@@ -26,6 +28,7 @@ from typing import Any, Literal
 
 from injector.core.plan import NATIVE, Plan
 from injector.core.stores.source import Source
+from webhook.core import sources_text
 from webhook.core.pod import NAME
 from webhook.core.sidecars import Sidecar
 from webhook.core.sizing import Sizes, Sizing
@@ -91,6 +94,8 @@ class Injection:
     """Containers of other injectors, beside those that are known."""
     native_env: str = "auto"
     """auto, always or never: whether the kubelet may read variables from files."""
+    listed_images: tuple[str, ...] = ()
+    """Further names of the image, where a mirror rewrites them."""
     log_level: str = "info"
     deadline_s: float = 120.0
     max_deadline_s: float = 3600.0
@@ -105,8 +110,12 @@ def init_container(
     *,
     user: int | None,
     sizes: Sizes,
+    packed_sources: str = "",
 ) -> dict[str, Any]:
-    """Return our init container: PSA restricted, no token but the stores' own, the plan as env."""
+    """Return our init container: PSA restricted, no token but the stores' own, the plan as env.
+
+    `packed_sources` are for whoever looks at the pod again; see `sources_text`.
+    """
     found = [
         {"name": NAME, "mountPath": VOLUME_PATH},
         {"name": SOURCES_VOLUME, "mountPath": SOURCES_PATH, "readOnly": True},
@@ -129,6 +138,7 @@ def init_container(
                 "name": "POD_NAME",
                 "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
             },
+            *([{"name": sources_text.VARIABLE, "value": packed_sources}] if packed_sources else ()),
         ],
         "resources": sizes.manifest(),
         "securityContext": {
@@ -150,8 +160,20 @@ def is_over_ours(mount_path: str) -> bool:
 
     The path counts as the runtime takes it: `//`, `.` and `..` have no effect.
     """
-    path = posixpath.normpath(f"/{mount_path}").lstrip("/")
+    path = _normal(mount_path)
+    if f"{place_of(mount_path)}/".startswith(f"{place_of(SOURCES_PATH)}/"):
+        return True
     return any(
         f"{ours}/".startswith(f"/{path}/" if path else "/") or f"/{path}/".startswith(f"{ours}/")
         for ours in OUR_PATHS
     )
+
+
+def place_of(mount_path: str) -> str:
+    """Return where a mount is: `//`, `.` and `..` have no effect, and `/var/run` is `/run`."""
+    path = f"/{_normal(mount_path)}"
+    return path.removeprefix("/var") if f"{path}/".startswith("/var/run/") else path
+
+
+def _normal(mount_path: str) -> str:
+    return posixpath.normpath(f"/{mount_path}").lstrip("/")

@@ -59,6 +59,7 @@ def operations(
     files_path: str,
     init_after: str | None,
     wanted: Sizes,
+    packed_sources: str = "",
 ) -> list[Operation]:
     """Return the operations that carry out the plan in a pod that has no parts of ours."""
     by_name = {part.name: part for part in plan.containers}
@@ -84,6 +85,7 @@ def operations(
         injection,
         user=owner(pod, targets, injection)[0],
         sizes=sizing.fit(pod, injection.sizing, wanted),
+        packed_sources=packed_sources,
     )
     # Last, for it moves the indexes of the other init containers.
     inits = [str(c.get("name")) for c in body.get("initContainers") or ()]

@@ -9,23 +9,35 @@ from typing import Any
 from injector.core import errors, plan_codec
 from injector.core.errors import Problem, Refused
 from injector.core.plan import LAUNCHER, ContainerPlan, Plan
+from injector.core.record import replace as replace_fields
 from injector.core.stores import BUILT_IN
-from webhook.core import asking, foreign, lookalikes, meshes, patch, policy, sidecars, sizing
+from webhook.core import (
+    asking,
+    foreign,
+    lookalikes,
+    meshes,
+    patch,
+    policy,
+    sidecars,
+    sizing,
+    sources_text,
+)
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish, parse
 from webhook.core.asking import NativeEnv, Targets
 from webhook.core.catalog import Catalog
-from webhook.core.our_container import Injection
+from webhook.core.our_container import Injection, place_of
 from webhook.core.policy_model import Policy
 from webhook.core.resolve import Asked, Resolution, resolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A pod's plan and what it came from; `encoded` is how the plan travels."""
+    """A pod's plan and what it came from; `encoded` and `packed_sources` are how both travel."""
 
     plan: Plan
     encoded: str
+    packed_sources: str
     resolution: Resolution
     asked: Asked
 
@@ -280,11 +292,18 @@ def _made(
         ),
     )
     try:
-        encoded = plan_codec.encode(plan)
+        encoded = plan_codec.encode(replace_fields(plan, sources=()))
+        packed_sources = sources_text.encode(plan.sources) if plan.sources else ""
     except Refused as refused:
         problems += refused.problems
         return None
-    return Made(plan=plan, encoded=encoded, resolution=resolution, asked=asked)
+    return Made(
+        plan=plan,
+        encoded=encoded,
+        packed_sources=packed_sources,
+        resolution=resolution,
+        asked=asked,
+    )
 
 
 def _waiting(
@@ -312,10 +331,12 @@ def _overlaps(
     roomy = pods.writable_mounts(pod, container)
     for mount in patch.mounts(part, files_path):
         path = str(mount["mountPath"])
+        place = place_of(path)
         for raw in container.raw.get("volumeMounts") or ():
             other = str(raw.get("mountPath")).rstrip("/")
-            is_below = f"{path}/".startswith(f"{other}/") and path != other
-            is_above = f"{other}/".startswith(f"{path}/")
+            theirs = place_of(other).rstrip("/")
+            is_below = f"{place}/".startswith(f"{theirs}/") and place != theirs
+            is_above = f"{theirs}/".startswith(f"{place}/")
             if is_above or (is_below and other not in roomy):
                 what = f"its volume mount {other or '/'} overlaps {path}, which is ours"
                 hint = "set files-path to a free folder" if path == files_path else ""
