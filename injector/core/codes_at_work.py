@@ -152,7 +152,10 @@ LAUNCH_SIZE = code(
     "move large values to files",
 )
 LAUNCH_USAGE = code(
-    "SI-614", USAGE, "the launcher was called wrongly", "launcher ENVFILE -- COMMAND [ARG...]"
+    "SI-614",
+    USAGE,
+    "the launcher was called wrongly",
+    "launcher ENVFILE -- COMMAND [ARG...], or launcher exec COMMAND [ARG...]",
 )
 LAUNCH_VARIABLE = code(
     "SI-615",

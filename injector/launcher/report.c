@@ -1,4 +1,4 @@
-/* The only place that prints a failure. Two lines, first what happened, then what to do:
+/* The only place that tells a failure. Two lines, first what happened, then what to do:
  *
  *     SI-610 launcher: cannot read env file "/x": No such file or directory
  *     hint: ...
@@ -6,9 +6,13 @@
  * They leave in one write, so that the output of other processes cannot tear them apart. A subject is quoted, its
  * bytes outside printable ASCII are escaped (a command's name must not steer a terminal or forge a log line), and it
  * is cut after SUBJECT_BYTES.
+ *
+ * What ends a container's first process also goes into the termination log, where `kubectl describe pod` and
+ * `kubectl get` look; whoever is started by kubectl exec or as a probe leaves that alone.
  */
 #include "launcher.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,7 +52,7 @@ static void add_quoted(struct message *message, const char *subject)
     add(message, strnlen(subject, SUBJECT_BYTES + 1) > SUBJECT_BYTES ? "\"..." : "\"");
 }
 
-void tell(const struct failure *failure)
+static struct message worded(const struct failure *failure)
 {
     struct message message = {.used = 0};
 
@@ -64,13 +68,39 @@ void tell(const struct failure *failure)
     add(&message, "\nhint: ");
     add(&message, failure->hint);
     add(&message, "\n");
-    if (write(STDERR_FILENO, message.text, message.used) < 0) {
+    return message;
+}
+
+/* The kubelet makes the file, mode 0666, and mounts it; nothing is made where there is none. */
+static void leave_for_kubelet(const struct message *message)
+{
+    int log = open("/dev/termination-log", O_WRONLY | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (log >= 0 && write(log, message->text, message->used) < 0) {
+        /* the lines are on stderr, too */
+    }
+}
+
+static void print(const struct message *message)
+{
+    if (write(STDERR_FILENO, message->text, message->used) < 0) {
         /* stderr is closed or full; the exit status is all that is left to tell */
     }
 }
 
+void tell(const struct failure *failure)
+{
+    const struct message message = worded(failure);
+
+    print(&message);
+}
+
 _Noreturn void fail(const struct failure *failure)
 {
-    tell(failure);
+    const struct message message = worded(failure);
+
+    print(&message);
+    if (getpid() == 1)
+        leave_for_kubelet(&message);
     _exit(failure->status);
 }

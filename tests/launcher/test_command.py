@@ -206,6 +206,9 @@ def test_every_byte_of_the_longest_name_is_escaped(execute):
         ["ENV", "/bin/true", "x"],
         ["--", "/bin/true"],
         ["--", "ENV", "/bin/true"],
+        ["exec"],
+        ["exec", "--"],
+        ["exec", "true"],
     ],
     ids=" ".join,
 )
@@ -217,8 +220,9 @@ def test_wrong_usage_is_125(start, env_file, arguments):
 
     assert (result.status, result.stdout) == (125, b"")
     assert result.stderr == (
-        b"SI-614 launcher: usage: launcher ENVFILE -- COMMAND [ARG...]\nhint: the webhook writes "
-        b"this command line; a container that is injected keeps it as it is\n"
+        b"SI-614 launcher: usage: launcher ENVFILE -- COMMAND [ARG...], or launcher exec COMMAND"
+        b" [ARG...]\nhint: the webhook writes the first; the second is for kubectl exec, with the"
+        b" launcher's whole path\n"
     )
 
 

@@ -143,6 +143,67 @@ def test_it_runs_as_process_1(launcher, planned):
     assert seen == "1 1\n"
 
 
+TERMINATION_LOG = (
+    "mount -t tmpfs none /dev && : > /dev/termination-log"
+    ' && mount -o bind "$0" /dev/termination-log && exec "$@"'
+)
+"""What the kubelet does for a container, as far as it concerns the file."""
+
+
+def test_a_first_process_leaves_its_failure_for_the_kubelet(launcher, planned, tmp_path):
+    """`kubectl describe pod` shows the line of a command that is not there."""
+    log = tmp_path / "termination-log"
+    log.write_text("what another run has left, which is longer than the line" * 9)
+    unshare = ["unshare", *OUR_NAMESPACES, "--mount", "--pid", "--fork"]
+    command = [*unshare, "/bin/sh", "-c", TERMINATION_LOG, log, launcher, planned, "--", "/none"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 127
+    assert done.stderr == (
+        'SI-612 launcher: cannot execute "/none": No such file or directory\nhint: check the'
+        " container's command; the interpreter or loader that the file names must exist too\n"
+    )
+    assert log.read_text() == done.stderr
+
+
+def test_another_process_leaves_the_termination_log_alone(launcher, planned, tmp_path):
+    """What kubectl exec or a probe starts does not say why the container ended."""
+    log = tmp_path / "termination-log"
+    log.write_text("the container's own")
+    unshare = ["unshare", *OUR_NAMESPACES, "--mount"]
+    command = [*unshare, "/bin/sh", "-c", TERMINATION_LOG, log, launcher, planned, "--", "/none"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr[:6]) == (127, "SI-612")
+    assert log.read_text() == "the container's own"
+
+
+@pytest.mark.parametrize("words", [["exec"], ["exec", "--"]], ids=" ".join)
+def test_exec_takes_the_env_file_beside_the_launcher(launcher, planned, words):
+    """The short way into a container: kubectl exec POD -- /run/secret-injector/launcher exec sh."""
+    beside = shutil.copy(launcher, planned.parent / "launcher")
+
+    command = [beside, *words, "/bin/sh", "-c", "echo $A $0 $1", "name", "--"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={})
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 name --\n", "")
+
+
+def test_exec_needs_the_launchers_path_and_its_env_file(launcher, planned):
+    """Neither is searched for."""
+    beside = shutil.copy(launcher, planned.parent / "launcher")
+    planned.unlink()
+
+    done = subprocess.run([beside, "exec", "true"], capture_output=True, text=True, check=False)
+    assert done.returncode == 125
+    assert done.stderr.startswith(f'SI-610 launcher: cannot read env file "{planned}"')
+    path = {"PATH": str(planned.parent)}
+    done = subprocess.run(["launcher", "exec", "x"], capture_output=True, check=False, env=path)
+    assert (done.returncode, done.stderr[:6]) == (125, b"SI-614")
+
+
 def test_it_runs_in_an_empty_read_only_image(launcher, planned, tmp_path):
     """A root that holds only the launcher and the env file, read-only, is enough."""
     root = tmp_path / "root"

@@ -211,7 +211,12 @@ def exposed(
         found = {name for text in texts for name in expanded(text)}
         for name in sorted(found & names):
             what = f"$({name}) would put a secret there"
-            hint = "read the variable inside the process"
+            hint = (
+                f'where arguments may show it, let a shell read it: sh -c with "${name}"; else'
+                " deliver a file and pass its path"
+            )
+            if place == "volumeMounts.subPathExpr":
+                hint = "a path on the node would show it: name the folder in subPath"
             if place.startswith("env "):
                 what = f"$({name}) is not expanded with the launcher"
                 hint = f"write #{{{name}}} in the env value"
