@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 from injector.core import plan, reference
 from injector.core.plan import (
     ContainerPlan,
+    EnvFrom,
     EnvItem,
     FileItem,
+    KeyRule,
     Pick,
     Plan,
     PlanStore,
@@ -90,6 +92,30 @@ rules = st.builds(
 ).filter(lambda rule: rule != Rule())
 
 
+name_lists = st.lists(odd_texts, max_size=3).map(tuple)
+key_rules = st.builds(
+    KeyRule,
+    policy=odd_texts,
+    action=st.sampled_from(["Deny", "Warn", "Audit"]),
+    deny=name_lists,
+    final=name_lists,
+)
+
+
+def env_from(index):
+    """Keys of a secret; `index` gives the value that it is."""
+    return st.builds(
+        EnvFrom,
+        value=index,
+        keys=name_lists,
+        prefix=odd_texts,
+        rename=st.lists(st.tuples(odd_texts, odd_texts), max_size=2).map(tuple),
+        only=st.lists(name_lists, max_size=2).map(tuple),
+        is_strict=st.booleans(),
+        is_pods=st.booleans(),
+    )
+
+
 @st.composite
 def plans(draw):
     """A plan whose indexes all point somewhere."""
@@ -139,6 +165,8 @@ def plans(draw):
                         )
                         for path in places
                     ),
+                    env_from=tuple(draw(st.lists(env_from(index), max_size=2))),
+                    own=tuple(draw(st.lists(keys, max_size=2))),
                 )
             )
     return Plan(
@@ -151,6 +179,7 @@ def plans(draw):
         group=draw(st.none() | st.just(65_532)),
         deadline_s=draw(st.integers(1, 600)) / 1.0,
         sources=tuple(draw(st.lists(st.tuples(labels, keys, odd_texts), max_size=2))),
+        rules=tuple(draw(st.lists(key_rules, max_size=2))),
     )
 
 

@@ -86,6 +86,8 @@ def _hand_over(p: Plan, chosen: FetchSettings, log: Log, leaving: Leaving) -> No
     except FetchFailed as failed:
         raise FetchFailed(_with_next_step(failed, p)) from failed
     rendered_s = time.monotonic()
+    for container in rendered:
+        account.tell_of_keys(log, p, container)
     done = deliver(p, rendered, volumes)
     done_s = time.monotonic()
 

@@ -62,6 +62,7 @@ def values(wanted: Wanted) -> Values:
     finally:
         leaving.leave(is_lost=is_lost)
     (of_container,) = rendered or (Rendered(name=name, env=(), files=()),)
+    _tell_of_keys(p, of_container, wanted.only)
     origins = [
         (target, f"{value.origin} {value.key}")
         for container in p.containers
@@ -69,6 +70,10 @@ def values(wanted: Wanted) -> Values:
             *((item.name, p.values[item.value]) for item in container.env),
             *((file.path, p.values[file.value]) for file in container.files),
         )
+    ]
+    origins += [
+        (target, f"{p.values[value].origin} {p.values[value].key}")
+        for target, value in of_container.taken
     ]
     return Values(
         name=name,
@@ -108,10 +113,23 @@ def _plan(wanted: Wanted) -> _Planned:
     )
 
 
+def _tell_of_keys(p: Plan, container: Rendered, only: Sequence[str]) -> None:
+    """Say which keys of a secret did not become variables; raises Refused for one that is named."""
+    there = {name for name, _ in (*container.env, *container.taken)}
+    known = [*there, *plan_part.names(p)]
+    for name in only:
+        if name not in known:
+            hint = errors.did_you_mean(name, known) or "none of the secrets has such a key"
+            raise refused(f'nothing is called "{name}"', source="--only", hint=hint)
+    for line in container.told:
+        kept = "left out" if line.is_left_out else "set against a policy"
+        tell(f"warning: {line.code.id} key {errors.printable(line.key)} is {kept}: {line.what}")
+
+
 def _part(p: Plan, only: Sequence[str]) -> Plan:
     known = plan_part.names(p)
     for name in only:
-        if name not in known:
+        if name not in known and not plan_part.has_env_from(p):
             hint = errors.did_you_mean(name, known) or "there are: " + ", ".join(known)
             raise refused(f'nothing is called "{name}"', source="--only", hint=hint)
     return plan_part.only(p, only) if only else p

@@ -78,7 +78,7 @@ def lay_out(p: Plan, rendered: Iterable[Rendered], *, launcher: bytes) -> Layout
         problems += _problems(p, wanted, container)
         if problems:
             continue
-        if wanted.env and wanted.env_mode == plan.LAUNCHER:
+        if wanted.has_variables and wanted.env_mode == plan.LAUNCHER:
             launch = (
                 File(path="launcher", mode=LAUNCHER_MODE, data=launcher),
                 File(path="env", mode=file_mode, data=launcher_env(container.env)),
@@ -106,7 +106,10 @@ def lay_out(p: Plan, rendered: Iterable[Rendered], *, launcher: bytes) -> Layout
 
 def needs_launcher(p: Plan) -> bool:
     """Say whether a container of the plan starts through the launcher."""
-    return any(container.env and container.env_mode == plan.LAUNCHER for container in p.containers)
+    return any(
+        container.has_variables and container.env_mode == plan.LAUNCHER
+        for container in p.containers
+    )
 
 
 def launcher_env(env: Sequence[tuple[str, bytes]]) -> bytes:

@@ -58,12 +58,35 @@ def key_in_path(path: str) -> str:
     return ""
 
 
+def pick_keys(found: Secret) -> Mapping[str, Json | bytes]:
+    """Return what the secret has under its keys; raises NotPicked where it has none.
+
+    Each is made a text by `text_of`; the mapping is as secret as the secret.
+    """
+    data = found.reveal()
+    root = _parsed(data) if isinstance(data, bytes) else data
+    if not isinstance(root, Mapping):
+        raise NotPicked(errors.CONTENT, "it has no keys: it is JSON, and no mapping")
+    return root
+
+
+def text_of(value: Json | bytes) -> Text:
+    """Return the value of a key, of at most `secret.MAX_BYTES`; raises NotPicked. See `pick`."""
+    picked = _text_of(value)
+    if len(picked.data) > secret.MAX_BYTES:
+        raise NotPicked(errors.BODY, "the value is larger than 1 MiB")
+    return picked
+
+
 def _part(data: bytes | Fields, field: str) -> Text:
     return _found(_parsed(data) if isinstance(data, bytes) else data, field)
 
 
 def _found(root: Json | Fields, field: str) -> Text:
-    value = _pointed(root, field) if field.startswith("/") else _keyed(root, field)
+    return _text_of(_pointed(root, field) if field.startswith("/") else _keyed(root, field))
+
+
+def _text_of(value: Json | bytes) -> Text:
     if isinstance(value, bytes):
         return Text(data=value)
     if value is None:

@@ -16,6 +16,9 @@ from injector.core.record import Record
 from injector.core.reference import Filter
 
 VERSION = 1
+VERSION_WITH_ENV_FROM = 2
+"""The version of plans with `env_from` in them; a reader of version 1 would leave that out."""
+
 MAX_ENCODED = 96 * 1024
 MAX_DECODED = 1024 * 1024
 DEFAULT_DEADLINE_S = 120.0
@@ -95,13 +98,54 @@ class FileItem(Record):
     mode: int | None = None
 
 
+class EnvFrom(Record):
+    """Keys of a secret that become variables when it is read: which ones, and how they are called.
+
+    `value` is the whole secret. A key that matches one of `keys` becomes `prefix` and its name, or
+    the one that `rename` gives it; the result must match one pattern of each entry of `only`.
+    `is_pods` says that the pod itself asks for it, `is_strict` that a key which may not become a
+    variable is a failure.
+    """
+
+    value: int
+    keys: tuple[str, ...]
+    prefix: str = ""
+    rename: tuple[tuple[str, str], ...] = ()
+    only: tuple[tuple[str, ...], ...] = ()
+    is_strict: bool = False
+    is_pods: bool = False
+
+
+class KeyRule(Record):
+    """What a policy says about keys whose names nobody knows before the secret is read.
+
+    `action` is the policy's: Deny keeps a key out, Warn and Audit tell of it.
+    """
+
+    policy: str
+    action: str
+    deny: tuple[str, ...] = ()
+    final: tuple[str, ...] = ()
+
+
 class ContainerPlan(Record):
-    """What one container gets; `env_mode` is `LAUNCHER` or `NATIVE`, and irrelevant without env."""
+    """What one container gets; `env_mode` is `LAUNCHER` or `NATIVE`, and irrelevant without env.
+
+    `env_from` stands weakest first, and every name of `env` is stronger. `own` are the names that
+    the pod itself sets, in the container or by annotation: none of them is replaced either.
+    """
 
     name: str
     env_mode: str = LAUNCHER
     env: tuple[EnvItem, ...] = ()
     files: tuple[FileItem, ...] = ()
+    env_from: tuple[EnvFrom, ...] = ()
+    own: tuple[str, ...] = ()
+
+    @property
+    def has_variables(self) -> bool:
+        """Say whether the container gets variables, or may get some."""
+        return bool(self.env or self.env_from)
 
 
 class Plan(Record):
@@ -112,6 +156,7 @@ class Plan(Record):
     that gave them no variable of their own wrote them here; the fetcher has no use for them.
     `is_restarted` is whether the kubelet starts the container again when it fails; `is_patient`
     lets tries go on until the deadline; `mesh` names the service mesh whose proxy is in the pod.
+    `rules` are what policies say about keys that become known only when they are read.
     """
 
     namespace: str
@@ -126,6 +171,7 @@ class Plan(Record):
     is_restarted: bool = True
     is_patient: bool = False
     mesh: str = ""
+    rules: tuple[KeyRule, ...] = ()
 
     def where(self, pick: Pick) -> str:
         """Return a read as people write it: `vault-prod kv/shop/db#password@3`."""

@@ -17,8 +17,10 @@ from injector.core import errors, plan
 from injector.core.errors import Problem, Refused
 from injector.core.plan import (
     ContainerPlan,
+    EnvFrom,
     EnvItem,
     FileItem,
+    KeyRule,
     Part,
     Pick,
     Plan,
@@ -104,8 +106,9 @@ def from_json(text: str) -> Plan:
     """
     data = PlanObject(json.loads(text), "plan")
     version = data.whole("v")
-    if version not in (plan.VERSION - 1, plan.VERSION):
-        raise NotAPlan(f"its version is {version}, this injector reads {plan.VERSION}")
+    if version not in (plan.VERSION - 1, plan.VERSION, plan.VERSION_WITH_ENV_FROM):
+        known = f"{plan.VERSION} and {plan.VERSION_WITH_ENV_FROM}"
+        raise NotAPlan(f"its version is {version}, this injector reads {known}")
     stores = data.each("stores", _store_from)
     reads = data.each(
         "reads",
@@ -136,12 +139,22 @@ def from_json(text: str) -> Plan:
         is_restarted=data.get("restarted") is not False,
         is_patient=data.get("patient") is True,
         mesh=data.maybe_text("mesh") or "",
+        rules=data.each(
+            "rules",
+            lambda o: KeyRule(
+                policy=o.text("policy"),
+                action=o.text("action"),
+                deny=o.texts("deny"),
+                final=o.texts("final"),
+            ),
+        ),
     )
 
 
 def _plan(p: Plan) -> dict[str, object]:
+    has_env_from = bool(p.rules) or any(c.env_from or c.own for c in p.containers)
     return {
-        "v": plan.VERSION,
+        "v": plan.VERSION_WITH_ENV_FROM if has_env_from else plan.VERSION,
         "ns": p.namespace,
         "sa": p.service_account,
         "stores": [{"name": s.name, "spec": s.document} for s in p.stores],
@@ -161,6 +174,8 @@ def _plan(p: Plan) -> dict[str, object]:
                 mode=c.env_mode,
                 env=[[e.name, e.value] for e in c.env] or None,
                 files=[_bare(path=f.path, value=f.value, mode=f.mode) for f in c.files] or None,
+                envFrom=[_env_from(each) for each in c.env_from] or None,
+                own=list(c.own) or None,
             )
             for c in p.containers
         ],
@@ -171,6 +186,7 @@ def _plan(p: Plan) -> dict[str, object]:
             restarted=None if p.is_restarted else False,
             patient=p.is_patient or None,
             mesh=p.mesh or None,
+            rules=[_key_rule(rule) for rule in p.rules] or None,
         ),
     }
 
@@ -186,6 +202,27 @@ def _part(part: Part) -> object:
     if isinstance(part, Use):
         return _bare(use=part.value, filters=filters)
     return _bare(read=part.read, field=part.field, filters=filters)
+
+
+def _env_from(each: EnvFrom) -> object:
+    return _bare(
+        value=each.value,
+        keys=list(each.keys),
+        prefix=each.prefix or None,
+        rename=[list(pair) for pair in each.rename] or None,
+        only=[list(patterns) for patterns in each.only] or None,
+        strict=each.is_strict or None,
+        pods=each.is_pods or None,
+    )
+
+
+def _key_rule(rule: KeyRule) -> object:
+    return _bare(
+        policy=rule.policy,
+        action=rule.action,
+        deny=list(rule.deny) or None,
+        final=list(rule.final) or None,
+    )
 
 
 def _rule(rule: Rule | None) -> object:
@@ -299,4 +336,30 @@ def _container_from(o: PlanObject, values: int) -> ContainerPlan:
     folders = {path[:at] for path in paths for at, char in enumerate(path) if char == "/"}
     if len(set(paths)) != len(paths) or not folders.isdisjoint(paths):
         raise NotAPlan("a file stands twice, or where another's folder is")
-    return ContainerPlan(name=name, env_mode=mode, env=tuple(env), files=files)
+    return ContainerPlan(
+        name=name,
+        env_mode=mode,
+        env=tuple(env),
+        files=files,
+        env_from=tuple(_env_from_of(each, values) for each in o.objects("envFrom")),
+        own=o.texts("own"),
+    )
+
+
+def _env_from_of(o: PlanObject, values: int) -> EnvFrom:
+    rename = tuple(map(_texts, o.sequence("rename")))
+    if any(len(pair) != 2 for pair in rename):  # a key, and what it is called
+        raise NotAPlan("a renaming is not two names")
+    return EnvFrom(
+        value=o.index("value", values),
+        keys=o.texts("keys"),
+        prefix=o.maybe_text("prefix") or "",
+        rename=tuple((pair[0], pair[1]) for pair in rename),
+        only=tuple(map(_texts, o.sequence("only"))),
+        is_strict=o.get("strict") is True,
+        is_pods=o.get("pods") is True,
+    )
+
+
+def _texts(data: object) -> tuple[str, ...]:
+    return PlanObject({"texts": data}, "a list").texts("texts")

@@ -73,6 +73,13 @@ class PlanObject:
             raise NotAPlan(f"{self._what}.{name} is not a list")
         return found
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a list of texts; absent and null are empty."""
+        found = self.sequence(name)
+        if not all(isinstance(entry, str) for entry in found):
+            raise NotAPlan(f"{self._what}.{name} is not a list of texts")
+        return tuple(entry for entry in found if isinstance(entry, str))
+
     def objects(self, name: str) -> Iterable[PlanObject]:
         """Return a list of objects, under reading."""
         return [

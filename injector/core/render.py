@@ -23,6 +23,10 @@ from injector.core.reference import Filter
 from injector.core.reporting import Cause
 from injector.core.secret import Failure, Secret
 
+TYPE_CHECKING = False  # few pods need what it is of, and all wait for imports
+if TYPE_CHECKING:
+    from injector.core.env_from import Told
+
 MAX_TOTAL_BYTES = 4 * 1024 * 1024
 _MAX_EVALUATED_BYTES = 4 * MAX_TOTAL_BYTES
 
@@ -30,12 +34,15 @@ _MAX_EVALUATED_BYTES = 4 * MAX_TOTAL_BYTES
 class Rendered(Record):
     """What one container gets: variables (name, value) and files (path, content, mode if planned).
 
-    Prints without any of it.
+    Prints without any of it. `taken` says for each variable that is a key of a secret and not named
+    in the plan where it comes from, `told` what people hear of other keys.
     """
 
     name: str
     env: tuple[tuple[str, bytes], ...] = hidden()
     files: tuple[tuple[str, bytes, int | None], ...] = hidden()
+    taken: tuple[tuple[str, int], ...] = ()
+    told: tuple[Told, ...] = ()
 
 
 class Missing(Record):
@@ -73,12 +80,25 @@ def render(
                     continue
                 env.append((item.name, data))
                 total += len(data)
+        taken: tuple[tuple[str, int], ...] = ()
+        told: tuple[Told, ...] = ()
+        if container.env_from:
+            from injector.core import env_from_values  # few pods need it, and all wait for imports
+
+            more = env_from_values.of_container(p, container, answers, report)
+            env += more.env
+            total += sum(len(data) for _, data in more.env)
+            taken, told = more.taken, more.told
         for file in container.files:
             data = evaluation.wanted(file.value, f"file {file.path}", container, report)
             if data is not None:
                 files.append((file.path, data, file.mode))
                 total += len(data)
-        rendered.append(Rendered(name=container.name, env=tuple(env), files=tuple(files)))
+        rendered.append(
+            Rendered(
+                name=container.name, env=tuple(env), files=tuple(files), taken=taken, told=told
+            )
+        )
     problems = report.problems()
     if total > MAX_TOTAL_BYTES and not problems:
         what = f"all values together take {total} bytes, the limit is {MAX_TOTAL_BYTES}"
@@ -93,10 +113,16 @@ class _Evaluation:
 
     def __init__(self, p: Plan, answers: Mapping[Read, Secret | Failure], today: str) -> None:
         self._plan, self._answers, self._today = p, answers, today
+        # Of these the keys are wanted: all of it as one text need not exist.
+        sources = {each.value for container in p.containers for each in container.env_from}
         self._outcomes: list[Outcome] = []
         self._may_be_absent = absence.of_values(p.values)
         evaluated = 0
-        for value in p.values:
+        for index, value in enumerate(p.values):
+            if index in sources:
+                what = "it stands for the keys of a secret, and is no value"
+                self._outcomes.append(_failed(value, errors.PLAN, what))
+                continue
             outcome = self._ruled(value, self._joined(value))
             if isinstance(outcome, Text):
                 evaluated += len(outcome.data)

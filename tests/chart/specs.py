@@ -181,6 +181,15 @@ SERVICES = (
             "tls.key": {"value": "#{vault:pki/app#key}", "mode": "0400", "path": "tls/key.pem"},
             "motd": "hello",
         },
+        "from": [
+            {"from": "vault:secret/shop@3", "keys": ["*"], "prefix": "DB_", "strict": True},
+            {
+                "from": "k8s:mail",
+                "keys": ["user", "SMTP_*"],
+                "rename": {"user": "SMTP_USER"},
+                "required": False,
+            },
+        ],
         "presets": [
             {
                 "type": "postgres",

@@ -153,3 +153,39 @@ def test_a_store_that_is_away_is_told_as_a_workstation_needs_it(project):
         "hint: the command was not started; check address, network policies and the store's health"
         in done.stderr
     )
+
+
+def test_keys_of_a_secret_become_variables_here_as_well(project):
+    """Those that may not are told; --only takes the one of its name."""
+    text = "from: [{from: 'vault:secret/mail', keys: ['*']}]"
+    service = project / "svc.yaml"
+    service.write_text(service.read_text().replace("  files:\n", f"  {text}\n  files:\n", 1))
+    mail = project / ".secret-injector/dev/secret/mail.env"
+    mail.write_text(f'USER_NAME=shop\nPASSWORD="{CANARY}-2"\nLD_PRELOAD=/evil\n')
+
+    every = run(project, "run", *SVC, "--", *SHOW)
+    one = run(project, "run", *SVC, "--only", "USER_NAME", "--", *SHOW)
+    none = run(project, "run", *SVC, "--only", "USER_NAMES", "--", *SHOW)
+
+    seen, alone = json.loads(every.stdout), json.loads(one.stdout)
+    assert (seen["USER_NAME"], seen["PASSWORD"], "LD_PRELOAD" in seen) == ("shop", CANARY, False)
+    assert every.stderr == (
+        "warning: SI-118 key LD_PRELOAD is left out: that decides which code a process runs\n"
+        "warning: files are not written without --files DIR: tls.key\n"
+    )
+    assert (alone["USER_NAME"], "PASSWORD" in alone, one.stderr) == ("shop", False, "")
+    assert none.returncode == 125
+    assert 'SI-201 --only: nothing is called "USER_NAMES"' in none.stderr
+
+
+def test_env_says_which_secret_a_key_comes_from(project):
+    """`env` shows names and origins; a key that a pattern took has those of its entry."""
+    service = project / "svc.yaml"
+    text = "from: [{from: 'vault:secret/mail', keys: ['*'], prefix: MAIL_}]"
+    service.write_text(service.read_text().replace("  files:\n", f"  {text}\n  files:\n", 1))
+    (project / ".secret-injector/dev/secret/mail.env").write_text("USER=shop\n")
+
+    done = run(project, "env", *SVC)
+
+    assert done.returncode == 0
+    assert [line for line in done.stdout.splitlines() if "MAIL_USER" in line] != []

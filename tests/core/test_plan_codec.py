@@ -86,7 +86,7 @@ def test_any_json_in_any_field_is_a_plan_or_refused(name, value):
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"v": 2}, "its version is 2, this injector reads 1"),
+        ({"v": 3}, "its version is 3, this injector reads 1 and 2"),
         ({"v": "x" * 10_000}, "plan.v is not a whole number"),
         ({"stores": [{"name": "../../etc", "spec": "{}"}]}, "a store's name is not one"),
         ({"reads": [{"store": 0, "path": "a"}]}, "points to nothing"),

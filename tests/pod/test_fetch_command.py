@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from injector.core import stores
+from injector.core.plan import ContainerPlan, EnvFrom, Pick, PlanValue, Read
 from injector.core.record import replace
 from tests.pod.init_container import CANARY, Pod, plan_for
 from tests.pod.rendered import visible
@@ -53,6 +54,65 @@ def test_everything_planned_is_delivered_and_one_line_says_so(pod):
     }
     assert all(0 <= took < 20_000 for took in phases.values())
     assert pod.termination_log.read_text() == ""
+
+
+def test_keys_of_a_secret_are_delivered_and_those_left_out_are_told(pod):
+    """The names are those in the store; a line for each that may not be set, and never a value."""
+    plan = plan_for(("app", "password"))
+    app = replace(plan.containers[0], files=(), env_from=(EnvFrom(value=1, keys=("*",)),))
+    every = PlanValue(parts=(Pick(read=1),), key="*", origin="annotation env")
+    plan = replace(
+        plan,
+        reads=(*plan.reads, Read(store=0, path="whole")),
+        values=(*plan.values, every),
+        containers=(app,),
+    )
+    whole = pod.folder / "secrets/whole"
+    whole.mkdir(parents=True)
+    for name in ("USER", "LD_PRELOAD", "V0"):
+        (whole / name).write_text(CANARY)
+
+    status, messages = pod.fetch(plan, SECRET_INJECTOR_SECRETS_DIR=str(whole.parent))
+
+    body = b"".join(name + CANARY.encode() + b"\0" for name in (b"V0=", b"USER="))
+    assert status == 0
+    assert (pod.volumes.volume / "app/launch/env").read_bytes() == (
+        b"SIENV1 2 %d\n" % len(body) + body
+    )
+    told = json.loads(messages.splitlines()[0])
+    assert told.pop("timestamp").endswith("Z")
+    assert told == {
+        "level": "warning",
+        "event": "key left out",
+        "pod": "api-7d4f",
+        "code": "SI-118",
+        "store": "k8s",
+        "path": "whole",
+        "container": "app",
+        "key": "LD_PRELOAD",
+        "variable": "LD_PRELOAD",
+        "why": "that decides which code a process runs",
+        "hint": "give it another name with rename, or a prefix",
+    }
+
+
+def test_of_many_keys_left_out_the_first_are_told_and_the_others_counted(pod):
+    """A log of a pod is no place for four thousand lines."""
+    every = PlanValue(parts=(Pick(read=0),), key="*", origin="annotation env")
+    app = ContainerPlan(name="app", env_from=(EnvFrom(value=0, keys=("*",)),))
+    plan = replace(plan_for(("whole", None)), values=(every,), containers=(app,))
+    whole = pod.folder / "secrets/whole"
+    whole.mkdir(parents=True)
+    for index in range(70):
+        (whole / f"LD_{index}").write_text("x")
+
+    status, messages = pod.fetch(plan, SECRET_INJECTOR_SECRETS_DIR=str(whole.parent))
+
+    lines = [json.loads(line) for line in messages.splitlines()]
+    more = [line for line in lines if line["event"] == "more keys left out"]
+    assert status == 0
+    assert [line["event"] for line in lines].count("key left out") == 64
+    assert [(line["container"], line["keys"]) for line in more] == [("app", 6)]
 
 
 def test_a_higher_log_level_keeps_success_silent(pod):

@@ -11,6 +11,7 @@ from pathlib import Path
 from injector.core import stores
 from injector.core.plan import (
     ContainerPlan,
+    EnvFrom,
     EnvItem,
     Pick,
     Plan,
@@ -127,6 +128,23 @@ class Rig:
         )
         (container,) = render(plan, {read: answer}, today="2026-01-01")
         return dict(container.env)["KEY"]
+
+    def variables(self, name, **entry):
+        """Return the variables that a container gets of the keys of a secret."""
+        (answer,) = self.read(name)
+        read = Read(store=0, path=self.path(name))
+        plan = Plan(
+            namespace="shop",
+            service_account="checkout",
+            stores=(PlanStore(name="store", document="{}"),),
+            reads=(read,),
+            values=(PlanValue(parts=(Pick(read=0),), key="*", origin="annotation env"),),
+            containers=(
+                ContainerPlan(name="app", env_from=(EnvFrom(value=0, keys=("*",), **entry),)),
+            ),
+        )
+        (container,) = render(plan, {read: answer}, today="2026-01-01")
+        return dict(container.env)
 
     def close(self):
         """Stop what runs."""

@@ -22,6 +22,16 @@ def test_a_secret_is_read_with_all_its_fields(rig):
     assert pick(answer, "/user").data == b"shop"
 
 
+def test_every_key_of_a_secret_becomes_a_variable(rig):
+    """Whatever the store, its keys come with their values; those of another secret do not."""
+    rig.put("plain", DATA)
+    rig.put("other", {"token": "t"})
+
+    found = rig.variables("plain", prefix="DB_", rename=(("user", "LOGIN"),))
+
+    assert found == {"DB_LOGIN": b"shop", "DB_password": DATA["password"].encode()}
+
+
 def test_an_empty_value_is_a_value(rig):
     """Empty and missing are two things."""
     rig.put("plain", {"user": ""})

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from injector.core import steering
+from injector.core.steering import Steers
 from tests import asking
 from tests.asking import service
-from webhook.core import steering
-from webhook.core.steering import Steers
 
 HERE = Path(__file__).parent
 

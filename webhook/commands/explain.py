@@ -179,6 +179,18 @@ def _services(world: World, name: str | None) -> list[dict[str, Any]]:
             for key, entry in sorted(found.keys.items())
             if name in (None, service, key)
         ]
+        rows += [
+            Account(
+                container="",
+                target=each.source.name,
+                written=provenance.written(each.source),
+                via=(),
+                reads=(),
+                overrode=(),
+            )
+            for each in found.env_from
+            if name in (None, service)
+        ]
         if name in (None, service) or rows:
             reports.append(
                 {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from injector.core.reference import EnvironmentKey, Expression, ServiceKey, StoreRead
 from webhook.core.catalog import Catalog
-from webhook.core.definitions import FileDef, KeyDef
+from webhook.core.definitions import FileDef, FromDef, KeyDef
 from webhook.core.resources import Service
 
 
@@ -34,8 +34,8 @@ def graph(catalog: Catalog, form: str) -> str:
 def _edges(service: Service) -> Iterator[tuple[str, str]]:
     for ref in service.definitions.imports:
         yield f"{ref.namespace or service.namespace}/{ref.service}", "imports"
-    definitions: tuple[KeyDef | FileDef, ...] = service.definitions.env
-    definitions += service.definitions.files
+    definitions: tuple[KeyDef | FileDef | FromDef, ...] = service.definitions.env
+    definitions += service.definitions.files + service.definitions.env_from
     for definition in definitions:
         expressions = [part for part in definition.value if isinstance(part, Expression)]
         for part in expressions:

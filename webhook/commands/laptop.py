@@ -106,8 +106,7 @@ def _of_container(made: Plan, name: str | None) -> Plan:
         hint = errors.did_you_mean(name, names)
         raise Refused([Problem(code=errors.ARGUMENT, what=what, hint=hint)])
     kept = tuple(part for part in made.containers if name in (None, part.name))
-    of_one = changed(made, containers=kept)
-    return plan_part.only(of_one, plan_part.names(of_one))
+    return plan_part.used(changed(made, containers=kept))
 
 
 def _check_stores(made: Plan, catalog: Catalog) -> None:

@@ -10,20 +10,21 @@ from dataclasses import dataclass, replace
 import click
 
 from injector import __version__
-from injector.core import errors
+from injector.core import errors, steering
 from injector.core.errors import Problem
+from injector.core.steering import Steers
 from webhook.commands import fixes, offline, places, slips
 from webhook.commands.documents import Document
 from webhook.commands.offline import World
 from webhook.core import (
     decide,
+    from_entries,
     leases,
     literals,
     manifests,
     policy_advice,
     resources,
     review,
-    steering,
     validate,
     yamltext,
 )
@@ -31,7 +32,6 @@ from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, ours
 from webhook.core.manifests import PodTemplate
 from webhook.core.review import Kind, Request
-from webhook.core.steering import Steers
 
 EXAMPLES = """\b
 Examples:
@@ -122,6 +122,7 @@ def findings(world: World) -> Iterator[Finding]:
                 yield _finding(document, problem, level="warning")
         if kind == "ServiceSecrets":
             yield from _endpoints(document)
+            yield from _idle(document)
         yield from _literals(document, kind)
         yield from _misplaced(document, kind)
         yield from _advice(document, kind)
@@ -183,13 +184,21 @@ def _endpoints(document: Document) -> Iterator[Finding]:
     """Yield a warning for each key that steers whom the processes of a namespace talk to."""
     spec = document.raw.get("spec")
     env = spec.get("env") if isinstance(spec, dict) else None
-    for name in env if isinstance(env, dict) else ():
-        if steering.of(str(name)) is Steers.ENDPOINT:
+    listed = (key for key in resources.service(document.raw).definitions.env if key.taken)
+    named = {str(name): f"spec.env.{name}" for name in env} if isinstance(env, dict) else {}
+    named.update((key.name, key.place) for key in listed)
+    for name, place in named.items():
+        if steering.of(name) is Steers.ENDPOINT:
             what = f'"{name}" decides {Steers.ENDPOINT.value}, in every pod that takes it'
             hint = "see that only those may change this object who may decide that"
-            place = f"spec.env.{name}"
             problem = Problem(code=errors.STEERING_NAME, what=what, source=place, hint=hint)
             yield replace(_finding(document, problem), level="warning")
+
+
+def _idle(document: Document) -> Iterator[Finding]:
+    """Yield a warning for each entry that takes no key of its secret."""
+    for problem in from_entries.idle(resources.service(document.raw).definitions.env_from):
+        yield _finding(document, problem, level="warning")
 
 
 def _literals(document: Document, kind: str) -> Iterator[Finding]:

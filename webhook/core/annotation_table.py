@@ -39,7 +39,8 @@ ANNOTATIONS = (
         name="env",
         form="YAML map NAME: value",
         meaning="variables, added to the service's or overriding them; may hold __import_svc:"
-        " $service, {from: $service.namespace, keys: [KEY]}, or a list of them",
+        " $service, {from: $service.namespace, keys: [KEY]}, or a list of them;"
+        ' and __from: {from: "store:path", keys: [KEY]}, or a list of them',
         is_per_container=True,
     ),
     Annotation(

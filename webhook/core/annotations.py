@@ -179,12 +179,15 @@ class _AnnotationReader:
 
     def _definitions(self, container: str) -> Definitions:
         suffix = f".{container}" if container else ""
-        env, imports = self._reader("env" + suffix).env(self._tree("env" + suffix), "")
+        reader = self._reader("env" + suffix)
+        env, imports = reader.env(self._tree("env" + suffix), "")
         files = self._reader("files" + suffix).files(self._tree("files" + suffix), "")
         if container and imports:
             what = "imports are for all containers: move __import_svc to env"
             self._problem(errors.ANNOTATION_VALUE, "env" + suffix, what)
-        return Definitions(env=env, files=files, imports=imports)
+        return Definitions(
+            env=reader.with_listed(env), env_from=reader.env_from, files=files, imports=imports
+        )
 
     def _reader(self, name: str) -> Reader:
         return Reader(f"annotation {PREFIX}{name}", self.problems)

@@ -7,13 +7,23 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from injector.core import budget, errors, grammar, pattern, reference
+from injector.core.env_from import RESERVED
 from injector.core.errors import Problem
 from injector.core.fields import Fields
 from injector.core.plan import Rule
 from injector.core.plan_codec import is_file_path
 from injector.core.reference import Value
-from webhook.core import yaml_slips
-from webhook.core.definitions import IMPORT, MAX_KEYS, FileDef, KeyDef, ServiceRef, clashes
+from webhook.core import from_entries, yaml_slips
+from webhook.core.definitions import (
+    FROM,
+    IMPORT,
+    MAX_KEYS,
+    FileDef,
+    FromDef,
+    KeyDef,
+    ServiceRef,
+    clashes,
+)
 
 MAX_PROBLEMS = 4096
 """So many mistakes are counted; an answer names the first of them."""
@@ -36,12 +46,17 @@ class Reader:
         """`origin` names the object in every problem."""
         self.origin, self.problems = origin, problems
         self.broken: dict[str, tuple[Problem, ...]] = {}
+        self.env_from: tuple[FromDef, ...] = ()
+        self.listed: dict[str, KeyDef] = {}
         is_annotation = origin.startswith("annotation ")
         self._form = errors.ANNOTATION_VALUE if is_annotation else errors.RESOURCE
         self._none = self._nothing("")
 
     def env(self, data: object, place: str) -> tuple[tuple[KeyDef, ...], tuple[ServiceRef, ...]]:
-        """Read a mapping of keys; return the keys and the imports."""
+        """Read a mapping of keys; return the keys and the imports.
+
+        What `__from` says goes to `env_from` and `listed`: see `sources`.
+        """
         keys: list[KeyDef] = []
         imports: tuple[ServiceRef, ...] = ()
         for name, entry in self._mapping(data, place).items():
@@ -49,6 +64,8 @@ class Reader:
             before = len(self.problems)
             if name == IMPORT:
                 imports = self._imports(entry, _under(place, name))
+            elif name == FROM:
+                self.sources(entry, _under(place, name))
             elif name.startswith(RESERVED):
                 self._problem(errors.NAME, _under(place, name), *_reserved(name))
             elif not reference.NAME.fullmatch(name):
@@ -68,6 +85,25 @@ class Reader:
             else:
                 self.broken[name] = tuple(self.problems[before:])
         return tuple(keys), imports
+
+    def sources(self, data: object, place: str) -> None:
+        """Read entries of `from`: add to `env_from` what they take by pattern, to `listed` by name.
+
+        A key that is listed stands for nothing where one of its name is written: whoever puts the
+        set together leaves it out there.
+        """
+        found, listed = from_entries.read(
+            data, place, origin=self.origin, code=self._form, problems=self.problems
+        )
+        self.env_from += found
+        self.listed.update((key.name, key) for key in listed)
+
+    def with_listed(self, keys: tuple[KeyDef, ...]) -> tuple[KeyDef, ...]:
+        """Return the keys, and behind them those of `listed` that none of them replaces."""
+        if not self.listed:
+            return keys
+        there = {*(key.name for key in keys), *self.broken}
+        return (*keys, *(key for name, key in self.listed.items() if name not in there))
 
     def files(self, data: object, place: str) -> tuple[FileDef, ...]:
         """Read a mapping of files."""
@@ -151,6 +187,7 @@ class Reader:
             fields.problem(
                 "value" if isinstance(entry, Mapping) else "",
                 'needs a value; write "" for an empty one',
+                f"keys of a secret are taken under {FROM}" if fields.has("from") else "",
             )
         elif not isinstance(text, str):
             fields.problem(
@@ -226,8 +263,6 @@ class Reader:
 
 _MODE = re.compile(r"0?[0-7]{3}")
 _SERVICE = re.compile(rf"\$({reference.LABEL.pattern})(?:\.({reference.LABEL.pattern}))?")
-RESERVED = "__"
-"""What begins so is no variable but a word of ours, today's or one to come."""
 _IMPORT_FORM = "must be $service, {from: $service.namespace, keys: [KEY, ...]}, or a list of these"
 _IMPORTING = IMPORT.rpartition("_")[0]
 MAX_IMPORTS = 64
@@ -240,7 +275,8 @@ def _reserved(name: str) -> tuple[str, str]:
         what = f'"{name}" has no blank behind its colon, so YAML takes it for a name'
         return what, f'write "{IMPORT}: $service"'
     what = f'"{name}" is reserved: no variable begins with {RESERVED}'
-    return what, errors.did_you_mean(name, [IMPORT]) or f"{IMPORT} imports the keys of a service"
+    hint = f"{IMPORT} imports the keys of a service, {FROM} takes those of a secret"
+    return what, errors.did_you_mean(name, [IMPORT, FROM]) or hint
 
 
 def _rule(fields: Fields) -> Rule | None:

@@ -1,7 +1,9 @@
 """Definitions of keys and files: what a set of them says, whoever wrote it.
 
 A pod's annotation and a resource's `spec.env` have one form, so one reader: a mapping of names to
-texts or to `{value, required, default, matches, notAfter}`, with `__import_svc` beside them.
+texts or to `{value, required, default, matches, notAfter}`, with `__import_svc` and `__from` beside
+them. A key that an entry of `__from` lists is a key like any other, but for one thing: what is
+written by name wins over it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from injector.core.plan import Rule
 from injector.core.reference import Value
 
 IMPORT = "__import_svc"
+FROM = "__from"
 MAX_KEYS = 512
 
 
@@ -31,13 +34,17 @@ class ServiceRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyDef:
-    """One key: `place` is where in its object it stands (`spec.env.API_KEY`)."""
+    """One key: `place` is where in its object it stands (`spec.env.API_KEY`).
+
+    `taken` is the secret's own key where an entry of `__from` lists it, else empty.
+    """
 
     name: str
     value: Value
     rule: Rule | None
     origin: str
     place: str
+    taken: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +61,30 @@ class FileDef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FromDef:
+    """Keys of a secret that nobody names: `value` is all of it, `keys` are patterns with `*`.
+
+    `name` is what the variables are called together, such as `DB_*`; see `plan.EnvFrom`. Without
+    `keys` it takes nothing.
+    """
+
+    name: str
+    value: Value
+    rule: Rule | None
+    origin: str
+    place: str
+    keys: tuple[str, ...]
+    prefix: str = ""
+    rename: tuple[tuple[str, str], ...] = ()
+    is_strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Definitions:
-    """What one writer set: keys and files as written, imports with later ones stronger."""
+    """What one writer set: keys and files as written; of imports and `env_from` later ones win."""
 
     env: tuple[KeyDef, ...] = ()
+    env_from: tuple[FromDef, ...] = ()
     files: tuple[FileDef, ...] = ()
     imports: tuple[ServiceRef, ...] = ()
     broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
@@ -83,14 +110,14 @@ def clashes(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
         folders.update(dict.fromkeys(above, path))
 
 
-def problem_of(by: KeyDef | FileDef, code: Code, what: str, hint: str = "") -> Problem:
+def problem_of(by: KeyDef | FileDef | FromDef, code: Code, what: str, hint: str = "") -> Problem:
     """Return a problem of a definition, which says where it is written and by whom."""
     is_resource = by.origin.startswith(("ServiceSecrets", "EnvironmentSecrets"))
     return Problem(
         code=code,
         what=what,
         source=by.place if is_resource else by.origin,
-        target=by.name if isinstance(by, KeyDef) else f"file {by.name}",
+        target=f"file {by.name}" if isinstance(by, FileDef) else by.name,
         origin=by.origin if is_resource else "",
         hint=hint,
     )

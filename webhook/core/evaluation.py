@@ -29,7 +29,7 @@ from injector.core.reference import (
 from injector.core.stores import Store
 from webhook.core import inheritance
 from webhook.core.catalog import Catalog, StoreEntry
-from webhook.core.definitions import FileDef, KeyDef, problem_of
+from webhook.core.definitions import FileDef, FromDef, KeyDef, problem_of
 from webhook.core.inheritance import Found
 from webhook.core.resolution import Author
 from webhook.core.resources import Environment, Service, is_usable
@@ -44,9 +44,11 @@ PART_STEPS = 4
 """Steps of the decision's budget for one reference: it is looked up, and policies look at it."""
 MAX_PROBLEMS = 64
 MAX_HINTS = 8
+_NOT_LISTED = "a key that __from takes by pattern has no name yet: list it under its keys"
 MAX_KNOWN = 512
 """Names among which the one that was meant is looked for."""
 
+_Definition = KeyDef | FileDef | FromDef
 _Meant = tuple[KeyDef, Scope, Chain]
 _KeyRef = SiblingKey | ServiceKey | EnvironmentKey
 
@@ -97,7 +99,7 @@ class Evaluation:
             chain.through(definer, importer=importer),
         )
 
-    def value(self, definition: KeyDef | FileDef, scope: Scope, chain: Chain = OWN) -> int | None:
+    def value(self, definition: _Definition, scope: Scope, chain: Chain = OWN) -> int | None:
         """Return the index of a definition's value; None if it failed."""
         # Definitions live as long as the snapshot and the wish: their identity is safe to keep.
         memo = (scope.id, id(definition), None if chain is OWN else chain)
@@ -126,7 +128,7 @@ class Evaluation:
     def problem(
         self,
         code: errors.Code,
-        by: KeyDef | FileDef,
+        by: _Definition,
         what: str,
         hint: str = "",
         *,
@@ -164,7 +166,7 @@ class Evaluation:
         return tuple(sorted({scope.namespace, *chain.namespaces}))
 
     def _part(
-        self, expression: Expression, by: KeyDef | FileDef, scope: Scope, chain: Chain
+        self, expression: Expression, by: _Definition, scope: Scope, chain: Chain
     ) -> Part | None:
         self._steps += 1
         if self._steps > MAX_STEPS or len(self.problems) >= MAX_PROBLEMS:
@@ -190,9 +192,7 @@ class Evaluation:
                 index = None if found is None else self.key(*found)
                 return None if index is None else Use(value=index, filters=filters)
 
-    def _found(
-        self, ref: _KeyRef, by: KeyDef | FileDef, scope: Scope, chain: Chain
-    ) -> _Meant | None:
+    def _found(self, ref: _KeyRef, by: _Definition, scope: Scope, chain: Chain) -> _Meant | None:
         match ref:
             case SiblingKey(key=key):
                 return self._sibling(key, by, scope, chain)
@@ -201,7 +201,7 @@ class Evaluation:
             case EnvironmentKey(key=key):
                 return self._environment_key(key, by, scope, chain)
 
-    def _address(self, address: ServiceAddress, by: KeyDef | FileDef, scope: Scope) -> str | None:
+    def _address(self, address: ServiceAddress, by: _Definition, scope: Scope) -> str | None:
         namespace = address.namespace or scope.namespace
         if not namespace:
             what = f"@{address.service} has no namespace to be in"
@@ -211,9 +211,7 @@ class Evaluation:
         port = f":{address.port}" if address.port is not None else ""
         return f"{address.service}.{namespace}.svc{port}"
 
-    def _sibling(
-        self, name: str, by: KeyDef | FileDef, scope: Scope, chain: Chain
-    ) -> _Meant | None:
+    def _sibling(self, name: str, by: _Definition, scope: Scope, chain: Chain) -> _Meant | None:
         if name in scope.foreign:
             what = f'"{name}" is set in the container itself, to what only the kubelet evaluates'
             self.problem(errors.REFERENCE, by, what, "write its text here, or move it to env")
@@ -226,7 +224,8 @@ class Evaluation:
             what = f'there is no key "{name}" in this set'
             # Which keys another namespace has is nothing that a slip of its own may tell.
             known = () if chain.foreign else scope.names()
-            self.problem(errors.IMPORT, by, what, word=name, known=known)
+            hint = _NOT_LISTED if scope.has_env_from and not chain.foreign else ""
+            self.problem(errors.IMPORT, by, what, hint, word=name, known=known)
             return None
         if self._is_too_long(chain, by):
             return None
@@ -237,7 +236,7 @@ class Evaluation:
         return self.inherited(found, scope, chain)
 
     def _service_key(
-        self, ref: ServiceKey, by: KeyDef | FileDef, scope: Scope, chain: Chain
+        self, ref: ServiceKey, by: _Definition, scope: Scope, chain: Chain
     ) -> _Meant | None:
         if self._is_too_long(chain, by):
             return None
@@ -258,7 +257,7 @@ class Evaluation:
         self._report(f"${ref.service}.{there[0]}/{ref.key}", mistakes)
         return None if found is None else self.inherited(found, scope, chain)
 
-    def _is_too_long(self, chain: Chain, by: KeyDef | FileDef) -> bool:
+    def _is_too_long(self, chain: Chain, by: _Definition) -> bool:
         if len(chain.foreign) <= MAX_FOREIGN:
             return False
         what = f"expressions of more than {MAX_FOREIGN} services of other namespaces are in it"
@@ -272,12 +271,12 @@ class Evaluation:
             for namespace, service in chain.members
         )
 
-    def _not_offered(self, service: str, namespace: str, key: str, by: KeyDef | FileDef) -> None:
+    def _not_offered(self, service: str, namespace: str, key: str, by: _Definition) -> None:
         dotted = f"{service}.{namespace}" if namespace else service
         self.problem(errors.IMPORT, by, f"nothing called ${dotted}/{key} is offered here")
 
     def _environment_key(
-        self, name: str, by: KeyDef | FileDef, scope: Scope, chain: Chain
+        self, name: str, by: _Definition, scope: Scope, chain: Chain
     ) -> _Meant | None:
         if not self._is_shared(scope, chain):
             others = ", ".join(n for n in chain.namespaces if n != self.namespace)
@@ -310,7 +309,7 @@ class Evaluation:
         found = [self.catalog.environments_of(name) for name in names]
         return len({tuple(each.name for each in environments) for environments in found}) == 1
 
-    def _environment(self, by: KeyDef | FileDef, scope: Scope) -> Environment | None:
+    def _environment(self, by: _Definition, scope: Scope) -> Environment | None:
         if scope.id[0] == "environment":
             return self.catalog.environments.get(scope.id[1])
         found = self.catalog.environments_of(scope.namespace)
@@ -326,7 +325,7 @@ class Evaluation:
         self.problem(errors.IMPORT, by, what, hint)
         return None
 
-    def _read(self, ref: StoreRead, by: KeyDef | FileDef, scope: Scope, chain: Chain) -> int | None:
+    def _read(self, ref: StoreRead, by: _Definition, scope: Scope, chain: Chain) -> int | None:
         entry = self.catalog.stores.get(ref.store)
         if entry is None or not entry.serves(self.namespace):
             known = (s.name for s in self.catalog.stores.values() if s.serves(self.namespace))
@@ -368,7 +367,7 @@ class Evaluation:
         entry: StoreEntry,
         store: Store,
         ref: StoreRead,
-        by: KeyDef | FileDef,
+        by: _Definition,
         definers: tuple[str, ...],
     ) -> bool:
         """Say whether expressions of these namespaces may read the store with the pod's identity.

@@ -1,7 +1,7 @@
 """Patterns of policies: `*` within a name or a segment, `**` for whole segments of a path.
 
-A name is matched in one pass over its pieces between stars; a path by going back to the last `**`
-only, so the work is bounded by pattern times path, both of them limited, and counted.
+A name is matched in one pass over its pieces between stars (`names`); a path by going back to the
+last `**` only, so the work is bounded by pattern times path, both of them limited, and counted.
 """
 
 from __future__ import annotations
@@ -9,30 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from injector.core import budget
+from injector.core.names import any_of, name_matches
 
-
-def name_matches(name: str, pattern: str) -> bool:
-    """Say whether the name matches: `*` is any run of characters, also none."""
-    head, *pieces = pattern.split("*")
-    if not pieces:
-        return name == pattern
-    tail = pieces.pop()
-    at, end = len(head), len(name) - len(tail)
-    if at > end or not name.startswith(head) or not name.endswith(tail):
-        return False
-    for piece in pieces:  # where a piece first fits, nothing that fits behind it is lost
-        at = name.find(piece, at, end)
-        if at < 0:
-            return False
-        at += len(piece)
-    return True
+__all__ = ["any_matches", "name_matches", "path_matches"]
 
 
 def any_matches(name: str, patterns: Sequence[str]) -> bool:
     """Say whether one of the patterns matches the name."""
     budget.spend(1 + len(patterns) // 4)
     budget.spend(1 + len(patterns) // 4)
-    return any(name_matches(name, pattern) for pattern in patterns)
+    return any_of(name, patterns)
 
 
 def path_matches(path: str, pattern: str, variables: Mapping[str, str]) -> bool:

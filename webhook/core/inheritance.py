@@ -5,6 +5,9 @@ every service may import every other; across namespaces the exporter's `exports`
 and key, and a key that is missing reads exactly like one that is not granted. A grant is not handed
 on: a key that came from a third namespace needs that owner's grant for the importer as well.
 
+What an entry of `__from` takes by pattern (`FromDef`) goes with the imports within a namespace, as
+far as their own patterns let it pass, and never into another one: nobody has granted its names.
+
 Across namespaces an import names its keys, letter by letter: what an exporter writes later does not
 arrive by itself. Of an exporter's mistakes only those in the keys taken are the importer's concern;
 where it imports from matters only to who takes a key that it imported.
@@ -15,20 +18,20 @@ The walk is bounded: what a service reaches is counted first, and each service i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from injector.core import budget, errors
+from injector.core import budget, errors, steering
 from injector.core.errors import Problem
-from webhook.core import steering
+from injector.core.steering import Steers
 from webhook.core.catalog import Catalog, Key
-from webhook.core.definitions import KeyDef, ServiceRef
+from webhook.core.definitions import FromDef, KeyDef, ServiceRef
 from webhook.core.globs import any_matches
 from webhook.core.resources import Service, is_usable
-from webhook.core.steering import Steers
 
 __all__ = [
     "Effective",
     "Found",
+    "FoundFrom",
     "Importer",
     "effective",
     "grants",
@@ -40,9 +43,12 @@ __all__ = [
     "stronger",
 ]
 
+_NOT_LISTED = "a key that its __from takes by pattern has no name yet: list it under keys there"
 _PLACE = "spec.env.__import_svc"
 MAX_DEPTH = 8
 MAX_OBJECTS = 64
+MAX_FROM = 64
+"""Entries of `__from` that imports bring."""
 _STRUCTURE = (errors.CYCLE, errors.LIMIT, errors.UNUSABLE)
 """Of these mistakes any key of a service may be the victim."""
 
@@ -57,11 +63,21 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFrom:
+    """What a service takes by pattern from a secret, and the patterns of imports in between."""
+
+    source: FromDef
+    definer: Service
+    only: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
-    """A service after its imports. `depth` is 1 without imports."""
+    """A service after its imports; of `env_from` the last wins. `depth` is 1 without imports."""
 
     service: Service
     keys: Mapping[str, Found]
+    env_from: tuple[FoundFrom, ...]
     problems: tuple[Problem, ...]
     depth: int
 
@@ -83,10 +99,10 @@ def effective(catalog: Catalog, namespace: str, name: str) -> Effective | None:
 
 def imported(
     catalog: Catalog, refs: tuple[ServiceRef, ...], importer: Importer
-) -> tuple[dict[str, Found], tuple[Problem, ...]]:
-    """Return the keys that the imports give to an importer, and the problems."""
-    keys, problems, _ = _imported(catalog, refs, importer, ())
-    return keys, problems
+) -> tuple[dict[str, Found], tuple[FoundFrom, ...], tuple[Problem, ...]]:
+    """Return the keys that the imports give to an importer, what brings more, and the problems."""
+    found = _imported(catalog, refs, importer, ())
+    return found.keys, found.env_from, found.problems
 
 
 def referred(
@@ -157,6 +173,7 @@ def _effective(catalog: Catalog, here: Key, path: tuple[Key, ...]) -> Effective 
         place=_PLACE,
     )
     keys: dict[str, Found] = {}
+    env_from: tuple[FoundFrom, ...] = ()
     problems: tuple[Problem, ...] = ()
     depth = 1
     if _reaches_too_many(catalog, service):
@@ -164,16 +181,23 @@ def _effective(catalog: Catalog, here: Key, path: tuple[Key, ...]) -> Effective 
         problems = (_limit(importer, what),)
     else:
         refs = service.definitions.imports
-        keys, problems, below = _imported(catalog, refs, importer, (*path, here))
-        depth = below + 1
+        below = _imported(catalog, refs, importer, (*path, here))
+        keys, env_from, problems = below.keys, below.env_from, below.problems
+        depth = below.depth + 1
         if depth > MAX_DEPTH:
             problems += (_limit(importer, f"its imports are more than {MAX_DEPTH} deep"),)
     budget.spend(1 + len(service.definitions.env) + len(keys))
     for key in service.definitions.env:
         keys[key.name] = stronger(Found(key=key, definer=service), keys.get(key.name))
+    own = tuple(
+        FoundFrom(source=each, definer=service)
+        for each in service.definitions.env_from
+        if each.keys
+    )
     result = Effective(
         service=service,
         keys=keys,
+        env_from=(*env_from, *own),
         problems=tuple(dict.fromkeys(service.problems + problems))[:MAX_OBJECTS],
         depth=depth,
     )
@@ -181,11 +205,22 @@ def _effective(catalog: Catalog, here: Key, path: tuple[Key, ...]) -> Effective 
     return result
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Imported:
+    """What imports bring together, and how deep they go."""
+
+    keys: dict[str, Found]
+    env_from: tuple[FoundFrom, ...]
+    problems: tuple[Problem, ...]
+    depth: int
+
+
 def _imported(
     catalog: Catalog, refs: tuple[ServiceRef, ...], importer: Importer, path: tuple[Key, ...]
-) -> tuple[dict[str, Found], tuple[Problem, ...], int]:
-    """Return keys, problems and the depth below; `path` holds the services being worked out."""
+) -> _Imported:
+    """Return what the imports bring; `path` holds the services being worked out."""
     keys: dict[str, Found] = {}
+    env_from: dict[tuple[int, tuple[tuple[str, ...], ...]], FoundFrom] = {}
     problems: list[Problem] = []
     depth = 0
     for ref in refs:
@@ -198,12 +233,41 @@ def _imported(
             continue
         else:
             taken, found, below = _from_here(catalog, ref, there, importer, path)
+            for each in _patterns_from_here(catalog, ref, there, path):
+                # Of one that comes by two ways the stronger counts.
+                at = (id(each.source), each.only)
+                env_from.pop(at, None)
+                env_from[at] = each
         problems += found
         depth = max(depth, below)
         budget.spend(1 + len(taken))
         for name, key in taken.items():
             keys[name] = stronger(key, keys.get(name))
-    return keys, tuple(dict.fromkeys(problems)), depth
+    if len(env_from) > MAX_FROM:
+        problems.append(_limit(importer, f"it imports more than {MAX_FROM} entries of __from"))
+        env_from = {}
+    return _Imported(
+        keys=keys,
+        env_from=tuple(env_from.values()),
+        problems=tuple(dict.fromkeys(problems)),
+        depth=depth,
+    )
+
+
+def _patterns_from_here(
+    catalog: Catalog, ref: ServiceRef, there: Key, path: tuple[Key, ...]
+) -> Iterator[FoundFrom]:
+    """Yield what a service of the namespace takes by pattern, as far as the import lets it pass.
+
+    An import that names each of its keys lets nothing pass: what a secret holds is not known here.
+    """
+    source = _effective(catalog, there, path)
+    patterns = None if ref.keys is None else tuple(key for key in ref.keys if "*" in key)
+    if source is None or patterns == ():
+        return
+    budget.spend(1 + len(source.env_from))
+    for each in source.env_from:
+        yield each if patterns is None else replace(each, only=(*each.only, patterns))
 
 
 _Taken = tuple[Mapping[str, Found], list[Problem], int]
@@ -226,8 +290,9 @@ def _from_here(
     for name, found in broken.items():
         if any_matches(name, wanted):
             problems += found
+    hint = _NOT_LISTED if source.env_from else ""
     problems += [
-        _nothing(ref, there, importer, name)
+        _nothing(ref, there, importer, name, hint=hint)
         for name in wanted
         if "*" not in name and name not in taken and name not in broken
     ]
@@ -381,9 +446,11 @@ def _cycle(path: tuple[Key, ...], importer: Importer) -> Problem:
     return _problem(errors.CYCLE, importer, f"services import each other: {text}")
 
 
-def _nothing(ref: ServiceRef, there: Key, importer: Importer, key: str = "") -> Problem:
+def _nothing(
+    ref: ServiceRef, there: Key, importer: Importer, key: str = "", *, hint: str = ""
+) -> Problem:
     dotted = f"${ref.service}.{there[0]}" + (f"/{key}" if key else "")
-    return _problem(errors.IMPORT, importer, f"nothing called {dotted} is offered here")
+    return _problem(errors.IMPORT, importer, f"nothing called {dotted} is offered here", hint=hint)
 
 
 def _limit(importer: Importer, what: str) -> Problem:

@@ -112,7 +112,7 @@ def container_operations(
     raw, pointer = container.raw, container.pointer
     names = [str(entry.get("name")) for entry in container.env]
     references = {name: index for index, name in enumerate(names) if name in inline}
-    if part.env and not is_native:
+    if part.has_variables and not is_native:
         for at, command in ((f"{pointer}/command", container.command), *container.exec_hooks()):
             found += jsonpatch.prepend(at, command, LAUNCHER)
     if is_native:
@@ -138,7 +138,7 @@ def container_operations(
 def mounts(part: ContainerPlan, files_path: str) -> list[dict[str, object]]:
     """Return the read-only mounts of one app container: its own folders and nothing else."""
     found: list[dict[str, object]] = []
-    if part.env and part.env_mode != NATIVE:
+    if part.has_variables and part.env_mode != NATIVE:
         found.append(
             {
                 "name": NAME,
@@ -260,7 +260,9 @@ def _file_key(container: str, index: int, name: str, *, is_optional: bool) -> di
 
 def _size(plan: Plan) -> str:
     size = sum(
-        _LAUNCHER_BYTES + len(part.files) * _FILE_BYTES + len(part.env) * _ENV_BYTES
+        _LAUNCHER_BYTES
+        + (len(part.files) + len(part.env_from)) * _FILE_BYTES
+        + len(part.env) * _ENV_BYTES
         for part in plan.containers
     )
     # Twice: while a set replaces another, both are there.

@@ -13,7 +13,7 @@ from typing import Any
 
 from injector.core import budget, errors, stores
 from injector.core.errors import Problem
-from injector.core.plan import Pick, Plan
+from injector.core.plan import KeyRule, Pick, Plan
 from injector.core.record import replace
 from webhook.core import planning, policy
 from webhook.core import pod as pods
@@ -63,11 +63,22 @@ def beyond(
         judged = planning.judged(namespace, pod, found, catalog, injection)
         wish, _ = parse(judged.annotations)
         verdict = policy.judge(judged.policies, judged.subject, wish, own, _resolution(own))
-        problems = list(verdict.denials)
+        problems = [*verdict.denials, *_missing_rules(own, policy.key_rules(judged.policies))]
         if not problems:
             return []
         first = first or problems
     return first or []
+
+
+def _missing_rules(plan: Plan, rules: Sequence[KeyRule]) -> list[Problem]:
+    """Return a problem for each rule about keys that the fetcher is to hold to and is not told."""
+    if not any(part.env_from for part in plan.containers):
+        return []
+    return [
+        _problem(f"the plan does not carry what policy {rule.policy} says of keys")
+        for rule in rules
+        if rule not in plan.rules
+    ]
 
 
 def _is_known(

@@ -2,7 +2,8 @@
 
 Plans are compared by what they do, not by how they are written: a container's variable or file is
 the same when its text, the reads in it with their stores, and its rule are. The order of reads and
-values, who is said to have set a key, deadlines and the pod's own texts do not count.
+values, who is said to have set a key, deadlines and the pod's own texts do not count. Nor does
+which names the pod itself sets: another webhook may have added to them since.
 """
 
 from __future__ import annotations
@@ -35,13 +36,23 @@ def _items(plan: Plan, shapes: dict[_Shape, int]) -> Iterator[tuple[Item, _Shape
         budget.spend()
         yield ("", f"read of {plan.stores[read.store].name}"), (read.path, read.version)
     for part in plan.containers:
-        budget.spend(1 + len(part.env) + len(part.files))
-        if part.env:
+        budget.spend(1 + len(part.env) + len(part.files) + len(part.env_from))
+        if part.has_variables:
             yield (part.name, "env-mode"), (part.env_mode == NATIVE,)
         for item in part.env:
             yield (part.name, f"env {item.name}"), (numbers[item.value],)
         for file in part.files:
             yield (part.name, f"file {file.path}"), (numbers[file.value], file.mode)
+        # In their order, for of two the later one is stronger.
+        for rank, each in enumerate(part.env_from):
+            name = f"{each.prefix}{each.keys[0] if len(each.keys) == 1 else '*'}"
+            shape = (rank, numbers[each.value], each.keys, each.prefix, each.rename, each.only)
+            yield (part.name, f"env {name}"), (*shape, each.is_strict, each.is_pods)
+    for rule in plan.rules:
+        yield (
+            ("", f"what policy {rule.policy} says of keys"),
+            (rule.action, rule.deny, rule.final),
+        )
 
 
 def _numbers(plan: Plan, shapes: dict[_Shape, int]) -> list[int]:

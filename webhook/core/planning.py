@@ -8,8 +8,9 @@ from typing import Any
 
 from injector.core import errors, plan_codec
 from injector.core.errors import Problem, Refused
-from injector.core.plan import LAUNCHER, ContainerPlan, Plan
+from injector.core.plan import LAUNCHER, NATIVE, ContainerPlan, Plan
 from injector.core.record import replace as replace_fields
+from injector.core.reporting import some
 from injector.core.stores import BUILT_IN
 from webhook.core import (
     asking,
@@ -26,6 +27,8 @@ from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, Wish, parse
 from webhook.core.asking import NativeEnv, Targets
 from webhook.core.catalog import Catalog
+from webhook.core.definitions import FromDef
+from webhook.core.from_entries import idle
 from webhook.core.our_container import Injection, place_of
 from webhook.core.policy_model import Policy
 from webhook.core.resolve import Asked, Resolution, resolve
@@ -130,6 +133,8 @@ def planned(
     parts = _parts(pod, found, wish, resolution, before.native, problems)
     if parts and not problems:
         waiting = _waiting(pod, wish, before, injection)
+        if any(part.env_from for part in parts):
+            waiting["rules"] = policy.key_rules(before.policies)
         made = _made(pod, found, parts, asked, resolution, injection, waiting, problems)
     left = found.inline.left(pod, catalog, namespace=namespace, service=wish.service or "")
     # With nothing to inject there is still something to judge: what was hidden, and settings.
@@ -156,6 +161,11 @@ def planned(
             *before.settings.warnings,
             *verdict.warnings,
             *_left_out(pod, before, wish, found),
+            *idle(
+                each
+                for part in (wish.shared, *wish.per_container.values())
+                for each in part.env_from
+            ),
             *left,
             *misread(pod, before, wish, catalog),
             *told,
@@ -196,7 +206,7 @@ def _left_out(
 ) -> tuple[Problem, ...]:
     """Return a warning that names the app containers that were left to whoever added them."""
     shared = wish.shared
-    is_for_all = wish.service or shared.env or shared.files or shared.imports
+    is_for_all = wish.service or shared.env or shared.env_from or shared.files or shared.imports
     if wish.containers is not None or not is_for_all:
         return ()
     apps = {container.name for container in pods.containers(pod) if not container.is_init}
@@ -223,19 +233,29 @@ def _parts(
     for container in found.all:
         env = resolution.env.get(container.name, ())
         files = resolution.files.get(container.name, ())
-        if not env and not files:
+        env_from = resolution.env_from.get(container.name, ())
+        if not env and not files and not env_from:
             continue
         mode = LAUNCHER
-        if env:
+        if env or env_from:
             chosen = asking.env_mode(container, wish, native)
             if isinstance(chosen, Problem):
                 problems.append(chosen)
             else:
                 mode = chosen
+                if mode == NATIVE and env_from:
+                    problems.append(_unnamed(container, resolution))
                 problems += asking.exposed(
                     container, frozenset(item.name for item in env), mode, found.inline
                 )
-        part = ContainerPlan(name=container.name, env_mode=mode, env=env, files=files)
+        part = ContainerPlan(
+            name=container.name,
+            env_mode=mode,
+            env=env,
+            files=files,
+            env_from=env_from,
+            own=resolution.own.get(container.name, ()),
+        )
         problems += _overlaps(pod, container, part, wish.files_path)
         parts.append(part)
     problems += _ordering(pod, wish, parts)
@@ -259,6 +279,22 @@ def _too_long(wish: Wish, injection: Injection) -> list[Problem]:
     )
     source = f"annotation {PREFIX}deadline"
     return [Problem(code=errors.ANNOTATION_VALUE, what=what, source=source)]
+
+
+def _unnamed(container: pods.Container, resolution: Resolution) -> Problem:
+    """Return the problem of a container whose variables the kubelet would have to know by name."""
+    names = [
+        trace.key
+        for trace in resolution.traces
+        if trace.container == container.name and isinstance(trace.key, FromDef)
+    ]
+    what = "env-mode native needs the names of keys, which __from takes by pattern: " + some(
+        f"{key.name} of {key.origin}" for key in names
+    )
+    hint = "list the keys under keys, or set command for the launcher"
+    return Problem(
+        code=errors.NO_COMMAND, what=what, source=f"container {container.name}", hint=hint
+    )
 
 
 def _made(

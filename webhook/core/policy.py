@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from injector.core.errors import Problem
-from injector.core.plan import Plan
+from injector.core.plan import KeyRule, Plan
 from webhook.core.annotations import PREFIX, Wish
 from webhook.core.catalog import Catalog
 from webhook.core.globs import any_matches
@@ -18,7 +18,7 @@ from webhook.core.policy_judge import Judge, Subject, problem_of
 from webhook.core.policy_model import Policy
 from webhook.core.resolution import Resolution
 
-__all__ = ["Subject", "Verdict", "judge", "matching", "with_defaults"]
+__all__ = ["Subject", "Verdict", "judge", "key_rules", "matching", "with_defaults"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +82,18 @@ def judge(
         else:
             found.add(policy, Judge(policy, subject, wish, plan, resolution).problems())
     return found.verdict()
+
+
+def key_rules(policies: tuple[Policy, ...]) -> tuple[KeyRule, ...]:
+    """Return what the policies say of keys by name, for the fetcher to hold to.
+
+    It alone learns the names of keys that are taken by pattern.
+    """
+    return tuple(
+        KeyRule(policy=each.name, action=each.action, deny=each.rules.keys_deny, final=each.final)
+        for each in policies
+        if not each.problems and (each.rules.keys_deny or each.final)
+    )
 
 
 def broken(policies: tuple[Policy, ...]) -> Verdict:

@@ -10,7 +10,7 @@ from injector.core.errors import Problem
 from injector.core.plan import NATIVE, Pick, Plan, Read, Use
 from webhook.core import sizing
 from webhook.core.annotations import PREFIX, Wish
-from webhook.core.definitions import FileDef, KeyDef
+from webhook.core.definitions import FileDef, FromDef, KeyDef
 from webhook.core.globs import any_matches, name_matches, path_matches
 from webhook.core.policy_model import DEFINER, Policy
 from webhook.core.resolution import Resolution
@@ -121,6 +121,8 @@ class Judge:
         found = []
         for trace in self.resolution.traces:
             budget.spend()
+            if isinstance(trace.key, FromDef):
+                continue  # the fetcher learns the names, and holds to the rule
             own = [(name, trace.key.origin) for name in names_of(trace.key) if self._denies(name)]
             found += [
                 problem_of(
@@ -172,14 +174,14 @@ class Judge:
         found = []
         for part in self.plan.containers:
             where = {"source": f"container {part.name}"}
-            if part.env and self.rules.env == "forbidden":
-                names = ", ".join(item.name for item in part.env[:8])
+            if part.has_variables and self.rules.env == "forbidden":
+                names = ", ".join(item.name for item in part.env[:8]) or "keys of a secret"
                 found.append(
                     problem_of(
                         self.policy, "env", f"variables are forbidden, use files: {names}", **where
                     )
                 )
-            mode = part.env_mode if part.env else ""
+            mode = part.env_mode if part.has_variables else ""
             env_modes = [m for m in self.rules.modes if m in ("launcher", NATIVE)]
             if mode and env_modes and mode not in env_modes:
                 found.append(
@@ -250,9 +252,12 @@ class Judge:
 
 
 def names_of(definition: KeyDef | FileDef) -> tuple[str, ...]:
-    """Return the names under which a container gets what is defined: a file's path and its end."""
+    """Return the names under which a container gets what is defined: a file's path and its end.
+
+    A key that an entry of `__from` lists has the secret's name for it, too.
+    """
     if isinstance(definition, KeyDef):
-        return (definition.name,)
+        return (definition.name, *filter(None, [definition.taken]))
     return (definition.name, definition.path, definition.path.rpartition("/")[2])
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from injector.core.plan import Pick, Plan, Use
 from injector.core.reference import format_value
 from webhook.core import foreign
-from webhook.core.definitions import FileDef, KeyDef
+from webhook.core.definitions import FileDef, FromDef, KeyDef
 from webhook.core.resolve import Resolution, Trace
 
 
@@ -84,6 +84,10 @@ def _below(plan: Plan, index: int) -> Iterator[int]:
         todo += [part.value for part in plan.values[at].parts if isinstance(part, Use)]
 
 
-def written(key: KeyDef | FileDef) -> Written:
-    """Return where a key is written."""
-    return Written(origin=key.origin, place=key.place, text=format_value(key.value))
+def written(key: KeyDef | FileDef | FromDef) -> Written:
+    """Return where a key is written; of keys taken by pattern, which ones and under what names."""
+    text = format_value(key.value)
+    if isinstance(key, FromDef):
+        renamed = "".join(f", {old} as {key.prefix}{new}" for old, new in key.rename)
+        text = f"keys {', '.join(key.keys)} of {text}{renamed}; each name that is set wins over it"
+    return Written(origin=key.origin, place=key.place, text=text)

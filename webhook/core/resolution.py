@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from injector.core.plan import EnvItem, FileItem, PlanStore, PlanValue, Read
+from injector.core.plan import EnvFrom, EnvItem, FileItem, PlanStore, PlanValue, Read
 from webhook.core.catalog import Key
-from webhook.core.definitions import Definitions, FileDef, KeyDef
+from webhook.core.definitions import Definitions, FileDef, FromDef, KeyDef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +54,14 @@ class Author:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """Where one variable or file of a container came from; `overrode` lists what it won over."""
+    """Where one variable or file of a container came from; `overrode` lists what it won over.
+
+    With a `FromDef` the target stands for variables that become known when the secret is read.
+    """
 
     container: str
     target: str
-    key: KeyDef | FileDef
+    key: KeyDef | FileDef | FromDef
     value: int
     overrode: tuple[KeyDef, ...] = ()
 
@@ -67,7 +70,8 @@ class Trace:
 class Resolution:
     """Reads and values, what each container gets, and how it came about.
 
-    `authors` stand beside `values`, one for each.
+    `authors` stand beside `values`, one for each. `own` has for each container with `env_from` the
+    names that the pod itself sets.
     `hidden` are inherited keys that a container does not get, for its own `env` sets the name.
     """
 
@@ -77,6 +81,8 @@ class Resolution:
     authors: tuple[Author, ...]
     env: Mapping[str, tuple[EnvItem, ...]]
     files: Mapping[str, tuple[FileItem, ...]]
+    env_from: Mapping[str, tuple[EnvFrom, ...]] = field(default_factory=dict)
+    own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     traces: tuple[Trace, ...]
     versions: tuple[str, ...]
     hidden: tuple[tuple[str, KeyDef], ...] = ()

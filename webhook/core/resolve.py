@@ -3,6 +3,7 @@
 Each set of keys is a scope; a value is evaluated in the scope of the set that wrote it, once, and
 kept by index, so a key used a thousand times costs one entry and a diamond stays linear. Strongest
 first: the container's own `env`, then the pod's annotations, the service's own keys, the imports.
+Weaker than each name that is written there are keys taken by pattern, in the same order.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from injector.core import budget, errors
+from injector.core import budget, errors, steering
 from injector.core.errors import Problem
-from injector.core.plan import EnvItem, FileItem
+from injector.core.plan import EnvFrom, EnvItem, FileItem
 from injector.core.reference import Expression, SiblingKey
-from webhook.core import inheritance, steering
+from injector.core.steering import Steers
+from webhook.core import inheritance
 from webhook.core.catalog import Catalog
-from webhook.core.definitions import MAX_KEYS, FileDef, KeyDef, clashes
+from webhook.core.definitions import MAX_KEYS, FileDef, FromDef, KeyDef, clashes
 from webhook.core.evaluation import MAX_KNOWN, MAX_PROBLEMS, Evaluation
-from webhook.core.inheritance import Found, Importer
+from webhook.core.inheritance import Found, FoundFrom, Importer
 from webhook.core.resolution import Asked, ContainerAsk, Resolution, Trace
 from webhook.core.scopes import OWN, Scope
-from webhook.core.steering import Steers
 
 __all__ = ["Asked", "ContainerAsk", "Resolution", "Trace", "resolve"]
 
@@ -39,6 +40,8 @@ def resolve(asked: Asked, catalog: Catalog) -> tuple[Resolution, tuple[Problem, 
         authors=tuple(evaluation.authors),
         env=work.env,
         files=work.files,
+        env_from=work.env_from,
+        own=work.own,
         traces=tuple(work.traces),
         versions=tuple(sorted(evaluation.versions)),
         hidden=tuple(work.hidden),
@@ -54,8 +57,11 @@ class _Work:
         self.evaluation = Evaluation(catalog, asked.namespace, asked.service_account)
         self.env: dict[str, tuple[EnvItem, ...]] = {}
         self.files: dict[str, tuple[FileItem, ...]] = {}
+        self.env_from: dict[str, tuple[EnvFrom, ...]] = {}
+        self.own: dict[str, tuple[str, ...]] = {}
         self.traces: list[Trace] = []
         self.hidden: list[tuple[str, KeyDef]] = []
+        self._inherited_from: tuple[FoundFrom, ...] = ()
         self._inherited, self._service_files = self._service_keys()
 
     def container(self, ask: ContainerAsk) -> None:
@@ -76,6 +82,7 @@ class _Work:
             own=set_by_pod,
             inherited=self._inherited,
             foreign=foreign,
+            has_env_from=bool(self._inherited_from or any(d.env_from for d in ask.definitions)),
         )
         env = self._container_env(ask, set_by_pod, scope)
         files = self._container_files(ask, scope)
@@ -84,6 +91,10 @@ class _Work:
             self._problem(Problem(code=errors.LIMIT, what=what, source=f"container {ask.name}"))
         if env:
             self.env[ask.name] = env
+        env_from = self._container_env_from(ask, scope)
+        if env_from:
+            self.env_from[ask.name] = env_from
+            self.own[ask.name] = tuple(sorted({*ask.literals, *set_by_pod}))
         if files:
             self.files[ask.name] = files
 
@@ -115,6 +126,39 @@ class _Work:
                     container=ask.name, target=name, key=key, value=index, overrode=overrode
                 )
                 self.traces.append(trace)
+        return tuple(items)
+
+    def _container_env_from(self, ask: ContainerAsk, scope: Scope) -> tuple[EnvFrom, ...]:
+        found: list[tuple[FoundFrom | None, FromDef]] = []
+        if ask.is_target:
+            found += [(each, each.source) for each in self._inherited_from]
+        found += [(None, each) for part in ask.definitions for each in part.env_from]
+        items = []
+        for inherited, source in found:
+            budget.spend()
+            if not source.keys:
+                continue
+            where = scope
+            if inherited is not None:
+                definer = inherited.definer
+                where = self.evaluation.scopes.service(definer.namespace, definer.name)
+            index = self.evaluation.value(source, where)
+            if index is None:
+                continue
+            items.append(
+                EnvFrom(
+                    value=index,
+                    keys=source.keys,
+                    prefix=source.prefix,
+                    rename=source.rename,
+                    only=() if inherited is None else inherited.only,
+                    is_strict=source.is_strict,
+                    is_pods=inherited is None,
+                )
+            )
+            self.traces.append(
+                Trace(container=ask.name, target=source.name, key=source, value=index)
+            )
         return tuple(items)
 
     def _container_files(self, ask: ContainerAsk, scope: Scope) -> tuple[FileItem, ...]:
@@ -160,8 +204,11 @@ class _Work:
             origin="",
             place="annotation secret-injector.io/env",
         )
-        imports, problems = inheritance.imported(self.catalog, asked.imports.imports, importer)
+        imports, imported_from, problems = inheritance.imported(
+            self.catalog, asked.imports.imports, importer
+        )
         self.evaluation.problems += problems
+        self._inherited_from = imported_from
         if asked.service is None:
             return imports, ()
         service = inheritance.effective(self.catalog, asked.namespace, asked.service)
@@ -185,6 +232,10 @@ class _Work:
         self.evaluation.problems += service.problems
         self.evaluation.versions.add(f"{service.service.origin}@{service.service.resource_version}")
         # The pod's imports win over the service's imports, and lose against its own keys.
+        of_service = service.env_from
+        theirs = tuple(each for each in of_service if each.definer is not service.service)
+        own = tuple(each for each in of_service if each.definer is service.service)
+        self._inherited_from = (*theirs, *imported_from, *own)
         keys = dict(service.keys)
         for name, found in imports.items():
             below = keys.get(name)
@@ -197,7 +248,8 @@ class _Work:
     def _doubles(self, ask: ContainerAsk, set_by_pod: Mapping[str, KeyDef]) -> None:
         own = {key.name for key in ask.own}
         place = f"env of container {ask.name}"
-        for name in sorted(set(set_by_pod) & (ask.literals | own)):
+        written = {name for name, key in set_by_pod.items() if not key.taken}
+        for name in sorted(written & (ask.literals | own)):
             origin = set_by_pod[name].origin
             what = f'"{name}" is set by {origin} and by {place}'
             self._problem(Problem(code=errors.DUPLICATE, what=what, source=origin, target=name))

@@ -18,7 +18,7 @@ from injector.core.errors import Problem
 from injector.core.fields import Fields
 from webhook.core import presets, selectors
 from webhook.core.definition_reader import Reader
-from webhook.core.definitions import Definitions, FileDef, KeyDef
+from webhook.core.definitions import FROM, Definitions, FileDef, KeyDef
 from webhook.core.globs import any_matches
 from webhook.core.policy_model import Policy, parse_policy
 from webhook.core.selectors import Selector
@@ -136,10 +136,15 @@ def environment(raw: Mapping[str, Any]) -> Environment:
         # Whose environment it is comes first: they are told why they get nothing of it.
         selector = selectors.take(fields, "namespaceSelector")
         budget.foresee(_least_steps(raw))
-        env, imports = Reader(origin, problems).env(fields.take("env"), "spec.env")
+        reader = Reader(origin, problems)
+        env, imports = reader.env(fields.take("env"), "spec.env")
         if imports:
             what = "an environment imports from no service"
             place = "spec.env.__import_svc"
+            problems.append(Problem(code=errors.RESOURCE, what=what, source=place, origin=origin))
+        if reader.env_from or reader.listed:
+            what = "an environment names each of its keys: write NAME: '#{store:path#key}'"
+            place = f"spec.env.{FROM}"
             problems.append(Problem(code=errors.RESOURCE, what=what, source=place, origin=origin))
         fields.finish()
     if meter.is_exceeded:
@@ -204,6 +209,8 @@ def _least_steps(raw: Mapping[str, Any]) -> int:
 def _definitions(fields: Fields, origin: str, problems: list[Problem]) -> Definitions:
     reader = Reader(origin, problems)
     env, imports = reader.env(fields.take("env"), "spec.env")
+    if fields.has("from"):
+        reader.sources(fields.take("from"), "spec.from")
     files: tuple[FileDef, ...] = reader.files(fields.take("files"), "spec.files")
     made = presets.take(fields, reader)
     own = {key.name for key in env}
@@ -217,7 +224,13 @@ def _definitions(fields: Fields, origin: str, problems: list[Problem]) -> Defini
                 )
             )
         own.add(key.name)
-    return Definitions(env=env + made, files=files, imports=imports, broken=reader.broken)
+    return Definitions(
+        env=reader.with_listed(env + made),
+        env_from=reader.env_from,
+        files=files,
+        imports=imports,
+        broken=reader.broken,
+    )
 
 
 def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -21,7 +21,8 @@ from webhook.core.resources import Environment
 class Scope:
     """A set of keys. `id` tells scopes apart; an environment has neither namespace nor service.
 
-    `foreign` are names that a container sets itself to something we do not evaluate.
+    `foreign` are names that a container sets itself to something we do not evaluate;
+    `has_env_from` says that keys are taken by pattern here, whose names mean nothing yet.
     """
 
     id: tuple[str, ...]
@@ -30,6 +31,7 @@ class Scope:
     own: Mapping[str, KeyDef]
     inherited: Mapping[str, Found]
     foreign: frozenset[str] = frozenset()
+    has_env_from: bool = False
 
     def names(self) -> list[str]:
         """Return the names that mean something here."""
@@ -95,6 +97,7 @@ class Scopes:
                 service=name,
                 own=own,
                 inherited={n: f for n, f in keys.items() if n not in own},
+                has_env_from=bool(source and source.env_from),
             )
             self._services[namespace, name] = scope
         return scope

@@ -18,7 +18,7 @@ from injector.core.reference import (
     StoreRead,
 )
 from webhook.core.catalog import Catalog
-from webhook.core.definitions import Definitions, FileDef, KeyDef
+from webhook.core.definitions import Definitions, FileDef, FromDef, KeyDef
 
 STORE, SERVICE, ENVIRONMENT = "ClusterSecretStore", "ServiceSecrets", "EnvironmentSecrets"
 
@@ -65,8 +65,8 @@ def of(
         target = f"{ref.namespace or namespace}/{ref.service}"
         for key in (None,) if ref.keys is None else ref.keys:
             yield Usage(by=by, place="__import_svc", kind=SERVICE, target=target, key=key)
-    keys: tuple[KeyDef | FileDef, ...] = definitions.env
-    for definition in (*keys, *definitions.files):
+    keys: tuple[KeyDef | FileDef | FromDef, ...] = definitions.env
+    for definition in (*keys, *definitions.env_from, *definitions.files):
         budget.spend(1 + len(definition.value))
         for part in definition.value:
             if isinstance(part, Expression):
@@ -85,7 +85,7 @@ def users_of(catalog: Catalog, kind: str, target: str) -> tuple[Usage, ...]:
 def _of_expression(
     catalog: Catalog,
     expression: Expression,
-    by_key: KeyDef | FileDef,
+    by_key: KeyDef | FileDef | FromDef,
     namespace: str,
     by: str,
     environment: str,

@@ -13,9 +13,10 @@ Names that merely hold a credential or an address for the application are not in
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
-from webhook.core.steering_names import (
+from injector.core.steering_names import (
     CODE,
     CODE_PREFIXES,
     CODE_SUFFIXES,
@@ -36,9 +37,10 @@ def of(name: str) -> Steers | None:
     """Return what the name steers, None for an ordinary one.
 
     Programs read many of them in any case (`Http_Proxy`, `npm_config_registry`), so case counts
-    only for the few that are ordinary words when they are written small.
+    only for the few that are ordinary words when they are written small. A dot or a dash is what
+    an underscore is: `spring.config.location` is read like `SPRING_CONFIG_LOCATION`.
     """
-    folded = name.upper()
+    folded = _SEPARATOR.sub("_", name.upper())
     if folded in _WORDS and name != folded:
         return None
     if folded in ENDPOINTS:
@@ -54,6 +56,7 @@ def of(name: str) -> Steers | None:
     return None
 
 
+_SEPARATOR = re.compile(r"[^A-Z0-9_]")
 _WORDS_TEXT = "BROWSER EDITOR EMACS ENV HOME JAVA MAKE OPENER PAGER PATH SHELL STRIP"
 _WORDS = frozenset(_WORDS_TEXT.split())
 """Programs read these in capitals alone."""

@@ -1,0 +1,154 @@
+"""Keys of a secret as variables: what the commands say of those that nobody lists."""
+
+import json
+
+import pytest
+import yaml
+
+from injector import cli
+
+STORE = """\
+kind: ClusterSecretStore
+metadata: {name: vault}
+spec: {vault: {address: "https://vault:8200", auth: {kubernetes: {role: app}}}}
+"""
+SERVICE = """\
+apiVersion: secret-injector.io/v1alpha1
+kind: ServiceSecrets
+metadata: {name: checkout, namespace: shop}
+spec:
+  env: {REGION: eu}
+  from:
+    - {from: "vault:secret/shop", keys: ["*"], prefix: DB_, rename: {login: USER}}
+    - {from: "vault:secret/mail", keys: [TOKEN]}
+"""
+POD = """\
+kind: Pod
+metadata:
+  name: x
+  namespace: shop
+  annotations:
+    secret-injector.io/service: checkout
+    secret-injector.io/env: |
+      __from: {from: "k8s:mine", keys: ["A*", "B*"]}
+spec: {containers: [{name: app, image: app, command: [serve]}]}
+"""
+
+
+OF_LINT = [
+    f"{place}: warning: {text}"
+    for place, text in {
+        "pod.yaml:1": "SI-103 annotation secret-injector.io/env for *: #{k8s:mine}: no key"
+        " of it is taken",
+        "service.yaml:10": "SI-119 spec.from[0] for * (ServiceSecrets shop/checkout):"
+        " #{vault:secret/a}: no key of it is taken",
+        "service.yaml:11": 'SI-118 spec.from[1]: "PGHOST" decides whom a process talks to or'
+        " believes, in every pod that takes it",
+    }.items()
+]
+
+
+@pytest.fixture
+def command(tmp_path, capsys, monkeypatch):
+    """Return a function that writes files and runs a command beside them: status, out, err."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv, **files):
+        for name, text in files.items():
+            (tmp_path / f"{name}.yaml").write_text(text)
+        given = [word for name in files for word in ("-f", f"{name}.yaml")]
+        status = cli.run([*argv, *given])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_explain_shows_which_keys_come_from_which_secret_and_what_wins(command):
+    """Of a pod and of a service; listed keys stand there like any other key."""
+    status, out, _ = command("explain", "checkout", pod=POD, service=SERVICE, store=STORE)
+
+    assert status == 0
+    assert (
+        out
+        == """\
+Pod shop/x
+├─ REGION   (container app)
+│    is        eu
+│    from      ServiceSecrets shop/checkout spec.env.REGION (service.yaml:5)
+├─ TOKEN   (container app)
+│    is        #{vault:secret/mail#TOKEN}
+│    from      ServiceSecrets shop/checkout spec.from[1] (service.yaml:8)
+│    reads     vault secret/mail#TOKEN
+├─ DB_*   (container app)
+│    is        keys * of #{vault:secret/shop}, login as DB_USER; each name that is set wins over it
+│    from      ServiceSecrets shop/checkout spec.from[0] (service.yaml:7)
+│    reads     vault secret/shop
+└─ *   (container app)
+     is        keys A*, B* of #{k8s:mine}; each name that is set wins over it
+     from      annotation secret-injector.io/env __from (pod.yaml:7)
+     reads     k8s mine
+reserved for the pod, before → after injection: cpu 0 → 10m, memory 0 → 32Mi
+
+ServiceSecrets shop/checkout
+├─ REGION
+│    is        eu
+│    from      ServiceSecrets shop/checkout spec.env.REGION (service.yaml:5)
+├─ TOKEN
+│    is        #{vault:secret/mail#TOKEN}
+│    from      ServiceSecrets shop/checkout spec.from[1] (service.yaml:8)
+└─ DB_*
+     is        keys * of #{vault:secret/shop}, login as DB_USER; each name that is set wins over it
+     from      ServiceSecrets shop/checkout spec.from[0] (service.yaml:7)
+"""
+    )
+
+
+def test_who_uses_finds_whoever_takes_keys_of_a_secret(command):
+    """The service as it is written, and the pod by its plan; a listed key by its name."""
+    status, out, _ = command("who-uses", "vault:secret/*", pod=POD, service=SERVICE, store=STORE)
+    _, listed, _ = command("who-uses", "TOKEN", "-o", "json", service=SERVICE, store=STORE)
+
+    assert status == 0
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        ["ServiceSecrets", "shop/checkout", "spec.from[1]", "vault:secret/mail", "TOKEN"],
+        ["ServiceSecrets", "shop/checkout", "spec.from[0]", "vault:secret/shop", "*"],
+        *(
+            ["Pod", "shop/x", *place, "of", "ServiceSecrets", "shop/checkout", target, key]
+            for place, target, key in (
+                (["TOKEN"], "vault:secret/mail", "TOKEN"),
+                (["DB_*"], "vault:secret/shop", "*"),
+            )
+        ),
+    ]
+    assert [row["place"] for row in json.loads(listed)] == ["spec.from[1]"]
+
+
+def test_lint_warns_of_entries_that_take_nothing_and_of_listed_endpoints(command):
+    """Neither is refused: nothing is taken by default, and within the namespace a name is free."""
+    service = yaml.safe_load(SERVICE)
+    service["spec"]["from"] = [{"from": "vault:secret/a"}, {"from": "k8s:b", "keys": ["PGHOST"]}]
+    pod = POD.replace(', keys: ["A*", "B*"]', "")
+
+    status, out, _ = command("lint", pod=pod, service=yaml.safe_dump(service), store=STORE)
+
+    assert status == 0
+    assert [line for line in out.splitlines() if not line.startswith(" ")] == OF_LINT
+
+
+def test_an_environment_takes_no_keys_of_a_secret_at_once(command):
+    """What all services of a namespace may name is named there."""
+    environment = """\
+apiVersion: secret-injector.io/v1alpha1
+kind: EnvironmentSecrets
+metadata: {name: dev}
+spec:
+  namespaceSelector: {}
+  env: {__from: {from: "vault:secret/shop", keys: ["*"]}}
+"""
+    status, out, _ = command("lint", environment=environment, store=STORE)
+
+    assert status == 3
+    assert out.splitlines()[0] == (
+        "environment.yaml:6: error: SI-119 spec.env.__from (EnvironmentSecrets dev): an environment"
+        " names each of its keys: write NAME: '#{store:path#key}'"
+    )
