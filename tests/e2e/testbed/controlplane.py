@@ -11,6 +11,7 @@ from tests.e2e.testbed.space import SERVICE_RANGE, Space
 NODE_NAME = "testbed"
 API_PORT = 6443
 _ETCD = "http://127.0.0.1:2379"
+_PLUGINS = "--enable-admission-plugins="
 
 # Bodies of everything that could carry a secret value; heartbeats are left out for their number.
 _AUDIT_POLICY = {
@@ -103,6 +104,15 @@ class ControlPlane:
         path.write_text(json.dumps(content, indent=1))
         return path
 
+    def enable_plugins(self, *plugins: str) -> None:
+        """Have the next API server run these admission plugins beside those that always are on.
+
+        LimitRanger, ResourceQuota and PodSecurity are on by Kubernetes' own defaults.
+        """
+        argv = self.api_server.argv
+        (index,) = (i for i, word in enumerate(argv) if word.startswith(_PLUGINS))
+        argv[index] = _PLUGINS + ",".join(("NodeRestriction", *plugins))
+
     def explain(self) -> str:
         """Return the ends of the logs of the daemons, for error messages."""
         daemons = (self.etcd, self.api_server, self.controller_manager, self.scheduler)
@@ -137,7 +147,7 @@ class ControlPlane:
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-cluster-ip-range={SERVICE_RANGE}",
             "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=NodeRestriction",
+            f"{_PLUGINS}NodeRestriction",
             "--allow-privileged",
             f"--audit-policy-file={policy}",
             f"--audit-log-path={self.audit_log}",

@@ -140,8 +140,9 @@ class LocalCluster(Cluster):
         self.node.start_containerd()
         self.wait_node_ready()
 
-    def restart_api_server(self) -> None:
-        """Restart the API server and wait until it is ready."""
+    def restart_api_server(self, *, plugins: tuple[str, ...] = ()) -> None:
+        """Restart the API server, with these further admission plugins, and wait until ready."""
+        self.control_plane.enable_plugins(*plugins)
         self.control_plane.api_server.restart(timeout_s=_GRACE_S)
         self.wait_api_ready()
 

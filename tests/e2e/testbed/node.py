@@ -25,6 +25,8 @@ state = "/run/containerd-state"
   disable = true
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "{pause}"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "{state}/registries"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
   [plugins."io.containerd.cri.v1.runtime".cni]
@@ -96,6 +98,13 @@ class Node:
         """Import a docker-archive, so that pods find its images without pulling."""
         self.ctr("images", "import", "--local", archive)
 
+    def mirror(self, registry: str, address: str) -> None:
+        """Pull the images of *registry* from a server at an address from now on."""
+        folder = self.space.state / "registries" / registry
+        folder.mkdir(parents=True, exist_ok=True)
+        host = f'[host."{address}"]\n  capabilities = ["pull", "resolve"]\n'
+        (folder / "hosts.toml").write_text(f'server = "{address}"\n{host}')
+
     def tasks(self) -> dict[str, int]:
         """Return the running containers and sandboxes: id to process id in the space."""
         rows = (line.split() for line in self.ctr("tasks", "list").decode().splitlines()[1:])
@@ -122,6 +131,7 @@ class Node:
         (folder / "10-testbed.conflist").write_text(json.dumps(content))
 
     def _write_containerd(self) -> Path:
+        (self.space.state / "registries").mkdir()
         path = self.space.state / "containerd.toml"
         path.write_text(
             _CONTAINERD.format(
