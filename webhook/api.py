@@ -67,7 +67,17 @@ class ApiFailure(Exception):
 
 
 class TooLarge(Exception):
-    """The answer is larger than its reader wants; the connection was left."""
+    """The answer is larger than its reader wants; the connection was left.
+
+    `objects` of a list were read until then, or somewhat more.
+    """
+
+    def __init__(self, objects: int) -> None:
+        super().__init__()
+        self.objects = objects
+
+
+_OF_EACH_OBJECT = b'"resourceVersion":'
 
 
 class _Status(msgspec.Struct):
@@ -140,7 +150,7 @@ class Api:
                 parts.append(part)
                 count += len(part)
                 if most_bytes is not None and count > most_bytes:
-                    raise TooLarge
+                    raise TooLarge(sum(part.count(_OF_EACH_OBJECT) for part in parts))
             return b"".join(parts)
 
     @contextlib.asynccontextmanager

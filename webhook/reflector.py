@@ -33,8 +33,8 @@ from webhook.api import Api, ApiFailure, TooLarge
 log = structlog.get_logger()
 
 PAGE = 500
-PAGE_BYTES = 16 * 2**20
-"""A page of ordinary objects is a twentieth of it; of the largest, 500 would be 750 MB."""
+PAGE_BYTES = 8 * 2**20
+"""A page of ordinary objects is a tenth of it; of the largest, 500 would be 750 MB."""
 WATCH_S = (240, 300)
 """The server ends a watch after a time between these; all clients at once would be a herd."""
 SILENCE_S = 120
@@ -161,8 +161,8 @@ class Reflector:
                     accept=self._accept("PartialObjectMetadataList"),
                     most_bytes=PAGE_BYTES if limit > 1 else None,
                 )
-            except TooLarge:
-                limit = max(1, limit // 8)
+            except TooLarge as large:
+                limit = max(1, min(limit * 7 // 8, large.objects - 1))
                 continue
             if len(body) < PAGE_BYTES // 4:
                 limit = min(PAGE, limit * 2)

@@ -7,6 +7,7 @@ resourceVersion (409), JSON Patch whose `test` fails (422). The e2e suite uses t
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections import deque
 
@@ -16,6 +17,8 @@ from aiohttp import web
 from webhook import api
 
 STORES = "/apis/secret-injector.io/v1alpha1/clustersecretstores"
+PIECE_BYTES = 256 * 1024
+"""Of a list: what is larger is not put together first."""
 NAMESPACES = "/api/v1/namespaces"
 NODES = "/api/v1/nodes"
 
@@ -139,13 +142,21 @@ class ApiServer:
         metadata = {"resourceVersion": str(self.version)}
         if end < len(items):
             metadata["continue"] = str(end)
-        # Go writes an empty list of a missing slice as null.
-        text = b",".join(map(self._encoded, items[begin:end]))
-        body = b'{"metadata":%b,"items":%b}' % (
-            json.dumps(metadata).encode(),
-            b"[%b]" % text if text else b"null",
-        )
-        return web.Response(body=body, content_type="application/json")
+        texts = [self._encoded(item) for item in items[begin:end]]
+        head = b'{"metadata":%b,"items":' % json.dumps(metadata).encode()
+        if sum(map(len, texts)) < PIECE_BYTES:
+            # Go writes an empty list of a missing slice as null.
+            body = head + (b"[%b]" % b",".join(texts) if texts else b"null") + b"}"
+            return web.Response(body=body, content_type="application/json")
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):  # it may be more than was wanted
+            await response.write(head + b"[" + texts[0])
+            for text in texts[1:]:
+                await response.write(b"," + text)
+            await response.write_eof(b"]}")
+        return response
 
     def _encoded(self, item):
         """Return an object as JSON, made once: a real server answers lists from bytes, too."""
