@@ -165,6 +165,12 @@ NOT_SERVED = code(
     "a container of another injector is not served",
     "name it in secret-injector.io/containers if it needs the values; nothing else is to do",
 )
+COMMENT = code(
+    "SI-147",
+    USAGE,
+    "a reference is lost in a comment of YAML",
+    'an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}"',
+)
 UNUSABLE = code(
     "SI-128",
     USAGE,

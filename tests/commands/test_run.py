@@ -124,6 +124,24 @@ def test_a_store_that_only_pods_can_enter_asks_for_a_definition(project):
     assert "store vault: this store is entered by what a pod has mounted" in done.stderr
 
 
+def test_a_reference_lost_in_a_comment_keeps_the_command_from_starting(project):
+    """Else it would start with the word before the comment for its token."""
+    with (project / "svc.yaml").open("a") as file:
+        file.write(
+            "---\nkind: ServiceSecrets\nmetadata: {name: other}\n"
+            "spec:\n  env:\n    AUTH: Bearer #{vault:secret/shop#token}\n"
+        )
+
+    done = run(project, "run", *SVC, "--service", "svc", "--", *SHOW)
+
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr == (
+        "SI-147 spec.env.AUTH (svc.yaml:30): an unquoted # begins a comment here, and the"
+        " reference in it is lost\n"
+        '       hint: an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}"\n'
+    )
+
+
 def test_a_missing_value_keeps_the_command_from_starting(project):
     """The line names store, path, variable and the keys that are there; no value."""
     (project / ".secret-injector/dev/secret/shop/db.env").write_text(f'pasword="{CANARY}"\n')

@@ -18,18 +18,23 @@ from injector import nesting
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from webhook.core import yaml_slips
+from webhook.core.yaml_comments import Source
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One object of a file: `lines` maps the path of a field (`spec.env.API_KEY`) to its line."""
+    """One object of a file: `lines` maps the path of a field (`spec.env.API_KEY`) to its line.
+
+    `commented` are the paths of values whose end is lost to a comment (see `yaml_comments`).
+    """
 
     raw: dict[str, Any]
     file: str
     line: int
     lines: Mapping[str, int] = field(default_factory=dict)
+    commented: tuple[str, ...] = ()
 
     def line_of(self, path: str) -> int:
         """Return the line of the field, or of the nearest thing around it."""
@@ -85,6 +90,7 @@ def _texts(name: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:
 def _documents(file: str, text: str) -> Iterator[Document]:
     nesting.check(text)
     loader = nesting.LOADER(text)
+    source = Source(text)
     try:
         while loader.check_node():
             node = loader.get_node()
@@ -98,6 +104,7 @@ def _documents(file: str, text: str) -> Iterator[Document]:
                     file=file,
                     line=inner.start_mark.line + 1,
                     lines=dict(_lines(inner, "")),
+                    commented=tuple(_commented(inner, "", source)) if source.is_suspect else (),
                 )
     finally:
         loader.dispose()
@@ -115,6 +122,29 @@ def _item(node: yaml.Node, index: int) -> yaml.Node:
     items = next(value for key, value in node.value if key.value == "items")
     found: yaml.Node = items.value[index]
     return found
+
+
+def _commented(node: yaml.Node, path: str, source: Source) -> Iterator[str]:
+    """Yield the path of every value behind which a comment was meant as a reference."""
+    entries: list[tuple[str, yaml.Node, int]] = []
+    if isinstance(node, yaml.MappingNode):
+        entries = [
+            (f"{path}.{key.value}" if path else str(key.value), value, key.start_mark.column)
+            for key, value in node.value
+            if isinstance(key, yaml.ScalarNode)
+        ]
+    elif isinstance(node, yaml.SequenceNode):
+        column = node.start_mark.column
+        entries = [(f"{path}[{i}]", value, column) for i, value in enumerate(node.value)]
+    for inner, value, column in entries:
+        if not isinstance(value, yaml.ScalarNode):
+            yield from _commented(value, inner, source)
+            continue
+        is_open = not value.style and not value.value  # it may go on below, farther in
+        indent = column if is_open else None
+        start, end = value.start_mark, value.end_mark
+        if source.hides_reference(start, end, style=value.style, indent=indent):
+            yield inner
 
 
 def _lines(node: yaml.Node, path: str) -> Iterator[tuple[str, int]]:

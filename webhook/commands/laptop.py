@@ -14,7 +14,8 @@ from injector.core import errors, plan_part
 from injector.core.errors import Problem, Refused
 from injector.core.plan import Plan
 from injector.core.record import replace as changed
-from webhook.commands import laptop_stores, offline
+from webhook.commands import comments, laptop_stores, offline, places
+from webhook.commands.documents import Document
 from webhook.core import decide
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX
@@ -38,6 +39,9 @@ def plan(
     `name` is a service or a workload of the files, needed where they hold several. Raises Refused.
     """
     world = offline.world(filenames, namespace=namespace, kubernetes_version=KUBERNETES)
+    lost = [p for document in world.documents for p in _lost_in_comments(document)]
+    if lost:
+        raise Refused(lost)
     catalog = world.catalog
     if environment is not None:
         catalog = _in_environment(catalog, environment)
@@ -58,6 +62,14 @@ def plan(
         return subject, Plan(namespace=place, service_account=pods.service_account(pod)), warnings
     _check_stores(made.plan, catalog)
     return subject, _of_container(made.plan, container), warnings
+
+
+def _lost_in_comments(document: Document) -> list[Problem]:
+    """Return the values of a resource whose references YAML took for comments, with their place."""
+    return [
+        changed(found, origin=f"{document.file}:{places.line(document, found.source)}")
+        for found in comments.of_object(document)
+    ]
 
 
 def _subject(name: str | None, services: list[str], workloads: list[str]) -> str:

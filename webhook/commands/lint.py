@@ -13,7 +13,7 @@ from injector import __version__
 from injector.core import errors, steering
 from injector.core.errors import Problem
 from injector.core.steering import Steers
-from webhook.commands import fixes, offline, places, slips
+from webhook.commands import comments, fixes, offline, places, slips
 from webhook.commands.documents import Document
 from webhook.commands.offline import World
 from webhook.core import (
@@ -21,6 +21,7 @@ from webhook.core import (
     from_entries,
     leases,
     literals,
+    lookalikes,
     manifests,
     policy_advice,
     resources,
@@ -126,7 +127,7 @@ def findings(world: World) -> Iterator[Finding]:
         yield from _literals(document, kind)
         yield from _misplaced(document, kind)
         yield from _advice(document, kind)
-        yield from _misread(world, document, kind)
+        yield from _misread(world, document, kind, problems)
         templates = [template for owner, template in world.pods if owner is document]
         for line, problem in slips.of_document(document, templates):
             yield replace(_finding(document, problem), line=line)
@@ -163,12 +164,19 @@ def _pod(
         yield _finding(document, Problem(code=errors.LIMIT, what=what))
     found = list(slips.of_pod(world, document, first))
     for line, problem in found:
-        yield replace(_finding(document, problem), line=line)
+        yield replace(_finding(document, problem, level=_level(problem)), line=line)
+    commented = list(comments.of_pod(document, first))
+    for problem in commented:
+        yield _finding(document, problem)
     told_here = {review.warning(problem.line()) for _, problem in found}
     for text in outcome.warnings:
-        if text not in told_here:
+        if text not in told_here and not (commented and text.startswith(errors.COMMENT.id)):
             yield _warning(document, text)
-    made = decide.make(first.namespace, first.pod, world.catalog, offline.INJECTION)[0]
+    yield from _leases(world, document, first)
+
+
+def _leases(world: World, document: Document, template: PodTemplate) -> Iterator[Finding]:
+    made = decide.make(template.namespace, template.pod, world.catalog, offline.INJECTION)[0]
     if made is not None:
         for problem in leases.of_pod(world.catalog, made.plan, own=True):
             yield _finding(document, problem, level="warning")
@@ -228,11 +236,24 @@ def _misplaced(document: Document, kind: str) -> Iterator[Finding]:
             yield _warning(document, text)
 
 
-def _misread(world: World, document: Document, kind: str) -> Iterator[Finding]:
-    """Yield the values of a resource that look like references of other tools."""
+def _misread(
+    world: World, document: Document, kind: str, wrong: Sequence[Problem]
+) -> Iterator[Finding]:
+    """Yield the values of a resource that were meant as references and are none.
+
+    `wrong` is what is refused anyway: an empty value is told of once.
+    """
     if kind in offline.KINDS and not offline.is_foreign(document.raw):
         for problem in validate.misread(kind, document.raw, world.catalog):
-            yield _finding(document, problem)
+            yield _finding(document, problem, level=_level(problem))
+        told = {problem.source.removesuffix(".value") for problem in wrong}
+        for problem in comments.of_object(document):
+            if problem.source.removesuffix(".value") not in told:
+                yield _finding(document, problem)
+
+
+def _level(problem: Problem) -> str:
+    return "error" if lookalikes.is_sure(problem) else "warning"
 
 
 def _advice(document: Document, kind: str) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,8 @@ import yaml
 
 from injector.core import errors
 from injector.core.errors import Problem
-from webhook.commands import offline
+from webhook.commands import comments, offline, places
+from webhook.commands.documents import Document
 from webhook.commands.offline import World
 from webhook.core import again, decide, manifests, review
 from webhook.core.manifests import PodTemplate
@@ -66,12 +67,23 @@ def _command(world: World, output: str) -> int:
             outcome = decide_one(world, template)
             _tell(f"{document.file}:{document.line}", template, outcome, is_one=len(found) == 1)
             problems += outcome.problems
+            problems += _told_comments(document, comments.of_pod(document, template))
             after = manifests.mutated(after, template, outcome.operations)
             outcomes.append(outcome)
+        problems += _told_comments(document, comments.of_object(document))
         changed.append((before, after, outcomes))
     sys.stderr.writelines(offline.unseen(world))
     click.echo(_rendered(changed, output), nl=False)
     return errors.exit_status(problems)
+
+
+def _told_comments(document: Document, found: Iterable[Problem]) -> list[Problem]:
+    """Tell of references that are lost in comments: no cluster would, it never sees the source."""
+    problems = list(found)
+    for problem in problems:
+        line = places.line(document, problem.source)
+        sys.stderr.write(f"{document.file}:{line}: {problem.render()}\n")
+    return problems
 
 
 def main(argv: Sequence[str]) -> int:

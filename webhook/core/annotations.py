@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from injector.core import budget, errors, reference
 from injector.core.errors import Problem
-from webhook.core import quantity, sizing, yaml_slips, yamltext
+from webhook.core import quantity, sizing, yaml_comments, yaml_slips, yamltext
 from webhook.core.annotation_table import ANNOTATIONS, FILES_PATH, INJECT, PREFIX, Annotation
 from webhook.core.definition_reader import Reader
 from webhook.core.definitions import Definitions
@@ -198,8 +198,9 @@ class _AnnotationReader:
         if text is None:
             return {}
         try:
-            tree, count = yamltext.parse_counted(text, most=self._nodes_left)
-            self._nodes_left -= count
+            found = yamltext.read(text, most=self._nodes_left)
+            tree = found.tree
+            self._nodes_left -= found.nodes
         except yamltext.TooManyNodes:
             what = f"the YAML of all annotations has more than {yamltext.MAX_NODES} nodes"
             hint = "move keys to a ServiceSecrets, or split it"
@@ -211,9 +212,16 @@ class _AnnotationReader:
         if not isinstance(tree, dict):
             what = f"must be a {_BY_NAME[name.partition('.')[0]].form}"
             is_glued = isinstance(tree, str) and yaml_slips.is_glued(tree)
-            hint = yaml_slips.BLANK if is_glued else "" if text else yaml_slips.COMMENT
+            hint = yaml_slips.BLANK if is_glued else "" if text else yaml_comments.HINT
+            if is_glued and yaml_slips.glued_line(text):
+                what, hint = yaml_slips.glued(1), ""
             self._problem(errors.ANNOTATION_VALUE, name, what, hint)
             return {}
+        for place in found.commented:
+            origin = f"annotation {PREFIX}{name}"
+            self.problems.append(
+                Problem(code=errors.COMMENT, what=yaml_comments.WHAT, source=place, origin=origin)
+            )
         return tree
 
     def _containers(self) -> tuple[str, ...] | None:
@@ -299,6 +307,7 @@ class _AnnotationReader:
         return Sizes(requests=found["requests"], limits=found["limits"])
 
     def _form(self, name: str, hint: str = "") -> None:
+        hint = hint or ("" if self.found.get(name) else yaml_comments.HINT)
         self._problem(errors.ANNOTATION_VALUE, name, f"must be {_BY_NAME[name].form}", hint)
 
     def _problem(self, code: errors.Code, name: str, what: str, hint: str = "") -> None:

@@ -13,7 +13,7 @@ from injector.core.fields import Fields
 from injector.core.plan import Rule
 from injector.core.plan_codec import is_file_path
 from injector.core.reference import Value
-from webhook.core import from_entries, yaml_slips
+from webhook.core import from_entries, yaml_comments, yaml_slips
 from webhook.core.definitions import (
     FROM,
     IMPORT,
@@ -162,6 +162,8 @@ class Reader:
             what, hint = "must be a mapping of names to values", ""
             if isinstance(data, str) and yaml_slips.is_glued(data):
                 hint = yaml_slips.BLANK
+                if yaml_slips.glued_line(data):
+                    what, hint = "a blank is missing behind the colon", f"write {yaml_slips.GLUED}"
             self._problem(self._form, place, what, hint)
             return {}
         if len(data) > MAX_KEYS:
@@ -187,13 +189,18 @@ class Reader:
             fields.problem(
                 "value" if isinstance(entry, Mapping) else "",
                 'needs a value; write "" for an empty one',
-                f"keys of a secret are taken under {FROM}" if fields.has("from") else "",
+                f"keys of a secret are taken under {FROM}"
+                if fields.has("from")
+                else yaml_comments.HINT,
             )
         elif not isinstance(text, str):
             fields.problem(
                 "value" if isinstance(entry, Mapping) else "",
                 "must be a text; quote numbers and booleans",
             )
+        for name in fields.names():
+            if name != "value" and not fields.has(name) and name in _PARTS:
+                fields.problem(name, "is empty", yaml_comments.HINT)
         value = self.value(text, place) if isinstance(text, str) else None
         rule = _rule(fields)
         rest = Fields(
@@ -220,7 +227,8 @@ class Reader:
     def _imports(self, entry: object, place: str) -> tuple[ServiceRef, ...]:
         entries = [entry] if isinstance(entry, str | Mapping) else entry
         if not isinstance(entries, list | tuple) or len(entries) > MAX_IMPORTS:
-            self._problem(errors.REFERENCE, place, _IMPORT_FORM)
+            hint = yaml_comments.HINT if entry is None else ""
+            self._problem(errors.REFERENCE, place, _IMPORT_FORM, hint)
             return ()
         found = []
         for index, each in enumerate(entries):
@@ -261,6 +269,7 @@ class Reader:
         )
 
 
+_PARTS = frozenset({"required", "default", "matches", "notAfter", "mode", "path"})
 _MODE = re.compile(r"0?[0-7]{3}")
 _SERVICE = re.compile(rf"\$({reference.LABEL.pattern})(?:\.({reference.LABEL.pattern}))?")
 _IMPORT_FORM = "must be $service, {from: $service.namespace, keys: [KEY, ...]}, or a list of these"

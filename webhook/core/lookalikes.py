@@ -1,6 +1,8 @@
 """What was meant for us, or for another injector, and reaches nobody: told instead of kept silent.
 
     text of a value    `${vault:...}`, `vault:path#key`, `op://...`, `ref+...`: other tools' words
+                       `$name`, `$name/KEY`, `$/KEY` alone: ours, without the braces
+                       nothing: what it was may be lost in a comment of YAML
     a name             annotations and groups nearly called like ours
 
 All functions are pure, quote only what a reference consists of, and take time in proportion to
@@ -16,7 +18,7 @@ from typing import Any
 
 from injector.core import budget, errors, grammar
 from injector.core.errors import Problem
-from injector.core.reference import EnvironmentKey, Expression, ServiceKey, StoreRead
+from injector.core.reference import LABEL, NAME, EnvironmentKey, Expression, ServiceKey, StoreRead
 from injector.core.scanner import closing_brace
 from webhook.core import migrate
 from webhook.core import pod as pods
@@ -27,6 +29,8 @@ from webhook.core.pod import Container
 GROUP = PREFIX.removesuffix("/")
 MAX_TEXT = 8192
 """Characters of one value that are looked at."""
+MAX_EMPTY = 4
+"""Variables without a value that a warning names."""
 MAX_TOLD = 16
 """Places of one pod that are told of."""
 _MAX_QUOTED = 256
@@ -55,6 +59,10 @@ _STORES = frozenset(
 _DOLLAR = re.compile(r"\$\{([a-z][-a-z0-9]{0,62}):(?![-=?+])([^{}]{1,512})\}")
 _DOLLAR_KEY = re.compile(r"\$\{(\$[-a-z0-9.]{0,128}/[A-Za-z_][A-Za-z0-9_]{0,127})\}")
 _WHOLE = re.compile(r"([a-z][-a-z0-9]{0,62}):([^\s#:/][^\s#]{0,511})#([^\s#]{1,253})")
+_NO_BRACES = re.compile(
+    rf"\$(?:{LABEL.pattern}(?:\.{LABEL.pattern})?)?/{NAME.pattern}"
+    rf"|\${LABEL.pattern}(?:\.{LABEL.pattern})?"
+)
 _ARN = re.compile(r"arn:aws[-a-z]{0,16}:(?:secretsmanager|ssm):\S{1,512}")
 _WRONG_BRACKETS = re.compile(r"#[(\[<]([a-z$][-a-z0-9]{0,62}:?[^()\[\]<>\s]{1,512})[)\]>]")
 _OTHERS = (
@@ -82,6 +90,7 @@ PREFIX_LIKE = (
     + ")/"
 )
 _PREFIX_LIKE = re.compile(PREFIX_LIKE)
+_UNSURE = re.compile(r'holds "\$(?:…|/…|…/…)"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +99,7 @@ class Lookalike:
 
     shown: str
     instead: str
+    is_sure: bool = True
 
     @property
     def what(self) -> str:
@@ -104,6 +114,8 @@ def of_text(text: str, stores: Collection[str] = ()) -> Lookalike | None:
     """
     if len(text) > MAX_TEXT or not (":" in text or "$" in text or "#" in text or "@" in text):
         return None
+    if text.startswith("$") and _NO_BRACES.fullmatch(text):
+        return _without_braces(text)
     whole = _WHOLE.fullmatch(text)
     if whole and (whole[1] in _STORES or whole[1] in stores):
         made, _ = migrate.value(f"vault:{whole[2]}#{whole[3]}", store=_store(whole[1]))
@@ -114,6 +126,19 @@ def of_text(text: str, stores: Collection[str] = ()) -> Lookalike | None:
     if not any(sign in text for sign in _SIGNS):
         return None
     return _within(text, stores)
+
+
+def _without_braces(text: str) -> Lookalike:
+    if "/" not in text:
+        what = "a reference is #{$service/KEY}, and __import_svc: $service imports every key"
+        return Lookalike(shown="$…", instead=what, is_sure=False)
+    shown, form = ("$/…", "#{$/KEY}") if text.startswith("$/") else ("$…/…", "#{$service/KEY}")
+    return Lookalike(shown=shown, instead=f"a reference is {form}", is_sure=False)
+
+
+def is_sure(problem: Problem) -> bool:
+    """Say whether the text can hardly mean anything else; `$name` alone may be just that."""
+    return not _UNSURE.match(problem.what)
 
 
 def _within(text: str, stores: Collection[str]) -> Lookalike | None:
@@ -211,6 +236,25 @@ def _in_container(container: Container, stores: Collection[str]) -> Iterator[Pro
                     " read arguments; put it into env or a file"
                 )
                 yield _problem(what, source=f"{place} of {where}")
+
+
+def empty(containers: Iterable[Container]) -> tuple[Problem, ...]:
+    """Return a warning that names the `env` entries without a value, if there are any.
+
+    The API server shows `value: ""`, no value, and one that YAML took for a comment alike.
+    """
+    names: list[str] = []
+    for container in containers:
+        for entry in container.env:
+            budget.spend()
+            if not entry.get("value") and not entry.get("valueFrom"):
+                names.append(f"{entry.get('name')} (container {container.name})")
+    if not names:
+        return ()
+    more = f" and {len(names) - MAX_EMPTY} more" if len(names) > MAX_EMPTY else ""
+    listed = ", ".join(names[:MAX_EMPTY]) + more
+    what = f'empty; an unquoted # begins a comment in YAML, write value: "#{{...}}": {listed}'
+    return (Problem(code=errors.COMMENT, what=what, source="env"),)
 
 
 def in_keys(keys: Iterable[KeyDef | FileDef], *, stores: Collection[str]) -> Iterator[Problem]:

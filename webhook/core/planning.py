@@ -89,7 +89,9 @@ def judged(
         service_account=pods.service_account(pod),
     )
     policies = policy.matching(catalog, subject)
-    chosen, settings = policy.with_defaults(policies, {k: str(v) for k, v in found.items()})
+    chosen, settings = policy.with_defaults(
+        policies, {k: "" if v is None else str(v) for k, v in found.items()}
+    )
     return Judged(
         subject=subject,
         policies=policies,
@@ -168,6 +170,7 @@ def planned(
             ),
             *left,
             *misread(pod, before, wish, catalog),
+            *lookalikes.empty(c for c in found.all if c.name in found.served),
             *told,
         ),
         audits=(*before.settings.audits, *verdict.audits),

@@ -17,7 +17,6 @@ _END = ("found unexpected end of stream", "found unexpected document")
 _GLUED = re.compile(r"^[ \t{,]*(__import_[a-z]{1,16}):(?=[$\[{])", re.MULTILINE)
 GLUED = "__import_svc: $name"
 BLANK = f"a blank is missing behind the colon: {GLUED}, NAME: value"
-COMMENT = 'an unquoted # begins a comment in YAML: quote a reference, NAME: "#{store:path#field}"'
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,252}:[^\s/][^\n]{0,1024}")
 
 
@@ -32,11 +31,16 @@ def explained(error: yaml.MarkedYAMLError, text: str, loader: Any) -> tuple[int,
         line = error.context_mark.line + 1
         return line, f"the quote opened on line {line} is never closed"
     if line := glued_line(text):
-        return line, f"on line {line} a blank is missing behind the colon: write {GLUED}"
+        return line, glued(line)
     if mark is not None and (opened := _opened(text, mark.line, loader)) is not None:
         what = f"the quote opened on line {opened + 1} is never closed where it should be: it ends"
         return opened + 1, f"{what} at the next quote, on line {mark.line + 1}"
     return None
+
+
+def glued(line: int) -> str:
+    """Return the sentence about an import that is written without its blank."""
+    return f"on line {line} a blank is missing behind the colon: write {GLUED}"
 
 
 def glued_line(text: str) -> int:

@@ -9,12 +9,14 @@ without a limit, and the limits hold before anything is built that they forbid.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from injector.core import budget
 from webhook.core import yaml_slips
+from webhook.core.yaml_comments import Source
 
 MAX_DEPTH = 8
 MAX_NODES = 4096
@@ -41,15 +43,24 @@ class TooManyNodes(YamlSlip):
 
 def parse(text: str) -> Tree:
     """Return the tree that the text writes; None for an empty text. Raises YamlSlip."""
-    return parse_counted(text, most=MAX_NODES)[0]
+    return read(text, most=MAX_NODES).tree
 
 
-def parse_counted(text: str, *, most: int) -> tuple[Tree, int]:
-    """Return the tree, of at most so many nodes, and how many it has; see `parse`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """What a text writes: `commented` are the values whose end its writer lost to a comment."""
+
+    tree: Tree
+    nodes: int
+    commented: tuple[str, ...]
+
+
+def read(text: str, *, most: int) -> Text:
+    """Return the tree, of at most so many nodes, and more about the text; see `parse`."""
     budget.spend(1 + len(text) // 256)
     if "%" in text and len(_DIRECTIVE.findall(text)) > MAX_DIRECTIVES:
         raise YamlSlip("more than a few lines that begin with %")
-    building = _Building(most)
+    building = _Building(most, Source(text))
     try:
         for event in yaml.parse(text, Loader=_Loader):
             building.take(event)
@@ -64,15 +75,17 @@ def parse_counted(text: str, *, most: int) -> tuple[Tree, int]:
     except (yaml.YAMLError, RecursionError, ValueError):
         # ValueError: half a surrogate pair, or an escape that is no character.
         raise YamlSlip("not YAML") from None
-    return building.root, building.count
+    return Text(tree=building.root, nodes=building.count, commented=tuple(building.commented))
 
 
 class _Building:
     """A tree under construction: the collections that are open, innermost last."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, source: Source) -> None:
         self.root: Tree = None
         self.count = 0
+        self.commented: list[str] = []
+        self._source = source
         self._most, self._documents = most, 0
         self._open: list[_Open] = []
 
@@ -82,7 +95,10 @@ class _Building:
             case yaml.AliasEvent():
                 raise YamlSlip("aliases are not allowed")
             case yaml.ScalarEvent():
-                self._node(event, _scalar(event))
+                text = _scalar(event)
+                if text is not None and self._source.is_suspect:
+                    self._look_behind(event)
+                self._node(event, text)
             case yaml.SequenceStartEvent():
                 self._begin(event, [])
             case yaml.MappingStartEvent():
@@ -99,8 +115,21 @@ class _Building:
     def _begin(self, event: yaml.CollectionStartEvent, collection: Any) -> None:
         if len(self._open) + 1 >= MAX_DEPTH:
             raise YamlSlip(f"{_place(event.start_mark)}: nested more than {MAX_DEPTH} deep")
+        path = self._path() if self._source.is_suspect else ""
         self._node(event, collection)
-        self._open.append(_Open(collection, event))
+        self._open.append(_Open(collection, event, path))
+
+    def _path(self) -> str:
+        """Return the path of what comes next."""
+        if not self._open:
+            return ""
+        within = self._open[-1]
+        return ".".join(part for part in (within.path, within.at()) if part)
+
+    def _look_behind(self, event: yaml.ScalarEvent) -> None:
+        start, end = event.start_mark, event.end_mark
+        if start and end and self._source.hides_reference(start, end, style=event.style):
+            self.commented.append(self._path())
 
     def _node(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, tree: Tree) -> None:
         budget.spend()
@@ -119,9 +148,13 @@ class _Building:
 class _Open:
     """A list or a mapping whose end has not come yet; `key` waits for its value."""
 
-    def __init__(self, collection: Any, event: yaml.CollectionStartEvent) -> None:
-        self._collection, self._event = collection, event
+    def __init__(self, collection: Any, event: yaml.CollectionStartEvent, path: str) -> None:
+        self._collection, self._event, self.path = collection, event, path
         self._key: str | None = None
+
+    def at(self) -> str:
+        """Return the name or the number of the entry that comes next, where it has one."""
+        return str(len(self._collection)) if isinstance(self._collection, list) else self._key or ""
 
     def add(self, tree: Tree) -> None:
         """Add an entry, or a key, or the value of the key before."""
