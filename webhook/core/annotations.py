@@ -55,6 +55,8 @@ ENV_MODES = ("auto", "launcher", "native")
 _DURATION = re.compile(r"[1-9][0-9]{0,5}(?:s|m|h)")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600}
 _INIT_AFTER = re.compile(rf"(?:{reference.LABEL.pattern})?")
+# A name with a blank, a semicolon or braces in it is reached by a pattern: here they are slips.
+_LISTED = re.compile(r"[!-+\--:<>-z|~]{1,253}")
 _ON_CHANGE = re.compile(r"none|restart|signal:(?:HUP|INT|TERM|QUIT|USR1|USR2)")
 _MOUNT_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+")
 # Mounting over these would break the container or hide what it needs; the launcher has its own.
@@ -245,7 +247,7 @@ class _AnnotationReader:
         if not text:
             return ()
         names = tuple(name.strip() for name in text[:MAX_LIST].split(","))
-        if len(text) > MAX_LIST or not all(map(reference.NAME.fullmatch, names)):
+        if len(text) > MAX_LIST or not all(map(_LISTED.fullmatch, names)):
             self._form("inline")
             return ()
         return names
