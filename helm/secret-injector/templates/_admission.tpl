@@ -20,6 +20,11 @@ has(object.metadata.annotations)
     || object.metadata.?annotations != oldObject.metadata.?annotations
 {{- end }}
 
+{{/* What an annotation is called that was meant as one of ours; webhook/core/lookalikes.py has the same. */}}
+{{- define "secret-injector.prefixLike" -}}
+^(?:.?.?cret-injector[.]io|s.?.?ret-injector[.]io|se.?.?et-injector[.]io|sec.?.?t-injector[.]io|secr.?.?-injector[.]io|secre.?.?injector[.]io|secret.?.?njector[.]io|secret-.?.?jector[.]io|secret-i.?.?ector[.]io|secret-in.?.?ctor[.]io|secret-inj.?.?tor[.]io|secret-inje.?.?or[.]io|secret-injec.?.?r[.]io|secret-inject.?.?[.]io|secret-injecto.?.?io|secret-injector.?.?o|secret-injector..?.?|[Ss]ecrets?[-_.]?[Ii]nject(?:or|er|ion|ors)?(?:[.](?:io|com|dev|org|net|sh))?)/
+{{- end }}
+
 {{/* Which pods are looked at when all is done to them: those that ask, and those that carry our container. */}}
 {{- define "secret-injector.asksOrCarries" -}}
 ({{ include "secret-injector.asks" . }})

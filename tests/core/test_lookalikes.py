@@ -1,0 +1,114 @@
+"""What was meant as a reference or an annotation of ours is told from what was not."""
+
+import pytest
+
+from webhook.core import lookalikes
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("${vault:secret/data/shop#key}", "#{vault:secret/shop#key}"),
+        ("a ${vault:secret/shop/db#password} b", "#{vault:secret/shop/db#password}"),
+        ("${k8s:payment#api-key}", "#{k8s:payment#api-key}"),
+        ("${team:a/b#c}", "#{team:a/b#c}"),
+        ("${bao:x}", "#{bao:path#key}"),
+        ("${$checkout/API_KEY}", "#{$checkout/API_KEY}"),
+        ("vault:secret/data/shop#key", "#{vault:secret/shop#key}"),
+        ("team:a/b#c", "#{team:a/b#c}"),
+        ("kubernetes:payment#api-key", "#{k8s:payment#api-key}"),
+        ("#(vault:secret/shop#key)", "#{vault:secret/shop#key}"),
+        ("arn:aws:secretsmanager:eu-west-1:1:secret:shop-x", "#{STORE:name#key}"),
+        ("op://vault/item/password", "1Password"),
+        ("ref+vault://secret/shop#/key", "vals"),
+        ("secretref+awssecrets://shop", "vals"),
+        ("<path:secret/data/shop#key>", "Argo CD Vault Plugin"),
+        ("{{resolve:secretsmanager:shop}}", "CloudFormation"),
+        ("@Microsoft.KeyVault(SecretUri=https://x)", "Azure"),
+        ("shop@azurekeyvault", "akv2k8s"),
+        ("berglas://bucket/shop", "Berglas"),
+        (">>vault:pki/issue/x#y", "Bank-Vaults"),
+    ],
+)
+def test_a_reference_of_another_kind_is_named_with_what_to_write(text, what):
+    """Ours by the same path where it can be told, else whose it is."""
+    found = lookalikes.of_text(text, ("team",))
+
+    assert found is not None
+    assert what in found.instead
+    assert found.what.startswith(f'holds "{found.shown}", which is plain text here; ')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "plain",
+        "https://example.com/a#b",
+        "redis:x#y",
+        "${SERVER_PORT:8080}",
+        "${DB_URL:jdbc:postgresql://db/app}",
+        "${vault:-none}",
+        "${vault}",
+        "$(HOME)/x",
+        "colour:#fff",
+        "a@b.example",
+        "#{vault:secret/shop#key}",
+        "#[derive(Debug)]",
+        "#(a)",
+        "postgres://u:p@op/x",
+        "stop://a/b",
+        "x" * 20_000 + "${vault:a#b}",
+    ],
+)
+def test_other_text_is_left_alone(text):
+    """Placeholders of frameworks, addresses, code; and what is too long to look at."""
+    assert lookalikes.of_text(text, ("team",)) is None
+
+
+def test_a_value_is_never_quoted():
+    """What stands around a reference may be a secret; what a warning shows is the reference."""
+    found = lookalikes.of_text("postgres://app:hunter2-${vault:secret/shop#key}@db")
+
+    assert found is not None
+    assert "hunter2" not in found.what
+
+
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("--password=#{vault:secret/shop#key}", ["#{vault:…}"]),
+        ("#{$/TOKEN} #{$svc/KEY}", ["#{$…}", "#{$…}"]),
+        ("##{vault:secret/shop#key}", []),
+        ("#{name} #{@db} #{vault:", []),
+        ("#{vault secret}", []),
+    ],
+)
+def test_references_in_text_are_those_that_are_surely_ours(text, begins):
+    """A name alone is another language's as well."""
+    assert list(lookalikes.references_in(text)) == begins
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("secrets-injector.io/inject", "secret-injector.io/inject"),
+        ("secret-injector.com/env", "secret-injector.io/env"),
+        ("Secret-Injector.io/env", "secret-injector.io/env"),
+        ("secretinjector.io/env", "secret-injector.io/env"),
+        ("secret_injector.io/env", "secret-injector.io/env"),
+        ("secret-injector/env.app", "secret-injector.io/env.app"),
+        ("secret-injetcor.io/env", "secret-injector.io/env"),
+        ("ecret-injector.io/env", "secret-injector.io/env"),
+        ("secret-injector.oi/env", "secret-injector.io/env"),
+        ("secret-injection.io/env", "secret-injector.io/env"),
+        ("secret-injector.io/env", ""),
+        ("secret-injector.example.org/env", ""),
+        ("vault.hashicorp.com/agent-inject", ""),
+        ("secret-injector.io", ""),
+        ("my-secret-injector.io/env", ""),
+    ],
+)
+def test_a_prefix_that_is_nearly_ours_has_one_that_was_meant(name, meant):
+    """One slip of the keyboard, or the name that others would have given it."""
+    assert lookalikes.prefix_meant(name) == meant
