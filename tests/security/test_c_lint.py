@@ -70,6 +70,19 @@ QUOTED = POD.replace(
 """,
     r'"__import_svc: [$telemetry.evil]\nA: \"#{$telemetry.evil/URL}\""' + "\n",
 )
+VOLCANO = """\
+apiVersion: batch.volcano.sh/v1alpha1
+kind: Job
+metadata: {name: app, namespace: shop}
+spec:
+  tasks:
+    - template:
+        metadata:
+          annotations:
+            secret-injector.io/env: |
+              __import_svc: $telemetry.evil
+        spec: {containers: [{name: app, command: [app]}]}
+"""
 JSON = json.dumps(
     {
         "kind": "List",
@@ -84,6 +97,7 @@ JSON = json.dumps(
     indent=1,
 )
 LINE = "{from: $telemetry.evil, keys: [API_KEY, URL]}"
+IMPORTED = f"__import_svc: {LINE}"
 JSON_LINE = '{"from": "$telemetry.evil", "keys": ["API_KEY", "URL"]}'
 
 FILES = {
@@ -96,6 +110,7 @@ FILES = {
     ),
     "pod.yaml": (POD, POD.replace("__import_svc: $telemetry.evil", f"__import_svc: {LINE}")),
     "quoted.yaml": (QUOTED, QUOTED.replace("[$telemetry.evil]", f"[{LINE}]")),
+    "volcano.yaml": (VOLCANO, VOLCANO.replace("__import_svc: $telemetry.evil", IMPORTED)),
     "all.json": (JSON, JSON.replace('"$telemetry.evil"', JSON_LINE)),
 }
 

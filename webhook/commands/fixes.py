@@ -17,7 +17,7 @@ import yaml
 from injector.core import errors
 from injector.core.errors import Problem, Refused
 from webhook.commands.offline import World
-from webhook.core import inheritance, manifests
+from webhook.core import inheritance
 from webhook.core.annotations import PREFIX
 from webhook.core.catalog import Catalog
 from webhook.core.definition_reader import Reader
@@ -90,22 +90,38 @@ def edits_of(text: str, name: str, world: World) -> list[Edit]:
             )
             entry = _child(_child(_child(node, "spec"), "env"), IMPORT)
             found += _imports(entry, context)
-        elif kind in manifests.TEMPLATES:
-            template: yaml.Node | None = node
-            for part in manifests.TEMPLATES[kind].split("/")[1:]:
-                template = _child(template, part)
-            annotations = _child(_child(template, "metadata"), "annotations")
+            continue
+        # Whatever kind it is: annotations of ours stand where its pods are.
+        for ours in _annotation_maps(node):
             context = _Context(
                 catalog=world.catalog,
                 namespace=namespace,
-                service=_text(_child(annotations, f"{PREFIX}service")),
+                service=_text(_child(ours, f"{PREFIX}service")),
                 place=_as_it_is,
                 is_json=False,
                 is_inner=True,
             )
-            found += _annotation(_child(annotations, f"{PREFIX}env"), text, context)
+            found += _annotation(_child(ours, f"{PREFIX}env"), text, context)
     # An alias stands for a node that is written once.
     return list(dict.fromkeys(found))
+
+
+def _annotation_maps(node: yaml.Node) -> Iterator[yaml.Node]:
+    """Yield every mapping below the key `annotations`, in the order of the file."""
+    stack = [node]
+    seen: set[int] = set()
+    while stack:
+        here = stack.pop()
+        if id(here) in seen:  # an alias; one may even stand in itself
+            continue
+        seen.add(id(here))
+        if isinstance(here, yaml.SequenceNode):
+            stack += reversed(here.value)
+        elif isinstance(here, yaml.MappingNode):
+            for key, value in here.value:
+                if _text(key) == "annotations" and isinstance(value, yaml.MappingNode):
+                    yield value
+            stack += [value for _, value in reversed(here.value)]
 
 
 def _annotation(node: yaml.Node | None, text: str, context: _Context) -> Iterator[Edit]:
