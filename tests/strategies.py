@@ -187,13 +187,18 @@ ENV_ANNOTATIONS = (
     'A: "#{k8s:app#a}"\nB: "x#{A}"\n',
     'A: "#{vault:secret/a#x}"\nP: "#{vault:secret/b#y@3 | trim}"\n',
     "C: plain\n",
+    'OVER: {value: "#{k8s:app#a}", override: true}\n',
 )
-FILE_ANNOTATIONS = ('key: "#{k8s:app#key}"\n', 'd: {value: "#{vault:secret/a#x}", path: a/b}\n')
+FILE_ANNOTATIONS = (
+    'key: "#{k8s:app#key}"\n',
+    'd: {value: "#{vault:secret/a#x}", path: a/b}\n',
+    'e: {value: "#{vault:secret/a#x}", path: /etc/app/e}\nf: x\n',
+)
 COMMANDS = (["/bin/app"], ["/bin/sh", "-c", "exec app"])
 
 
 @st.composite
-def containers(draw, name):
+def containers(draw, name, *, is_overriding=False):
     """A container as the API server sends it, with a command and what else there may be."""
     found = {"name": name, "image": "app", "command": list(draw(st.sampled_from(COMMANDS)))}
     env = [{"name": n, "value": "literal"} for n in draw(st.sets(st.sampled_from("XYZ")))]
@@ -201,6 +206,9 @@ def containers(draw, name):
         {"name": n, "value": draw(st.sampled_from(["#{k8s:own#x}", "a#{k8s:own}b"]))}
         for n in draw(st.sets(st.sampled_from("QR")))
     ]
+    if is_overriding and draw(st.booleans()):
+        ref = draw(st.sampled_from(["secretKeyRef", "configMapKeyRef"]))
+        env.append({"name": "OVER", "valueFrom": {ref: {"name": "chart", "key": "k"}}})
     if env or draw(st.booleans()):
         found["env"] = draw(st.permutations(env))
     if draw(st.booleans()):
@@ -220,11 +228,13 @@ def pods(draw):
     """A pod that asks for something and gets it."""
     annotations = {"other.example/note": "kept", "secret-injector.io/inject": "true"}
     annotations["secret-injector.io/env"] = draw(st.sampled_from(ENV_ANNOTATIONS))
+    over = "override" in annotations["secret-injector.io/env"]
     if draw(st.booleans()):
         annotations["secret-injector.io/files"] = draw(st.sampled_from(FILE_ANNOTATIONS))
     if draw(st.booleans()):
         annotations["secret-injector.io/env-mode"] = draw(st.sampled_from(["native", "launcher"]))
-    spec = {"containers": [draw(containers(n)) for n in ("app", "aux")[: draw(st.integers(1, 2))]]}
+    names = ("app", "aux")[: draw(st.integers(1, 2))]
+    spec = {"containers": [draw(containers(name, is_overriding=over)) for name in names]}
     if draw(st.booleans()):
         spec["initContainers"] = [draw(containers("prepare"))]
         if draw(st.booleans()):

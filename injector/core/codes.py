@@ -171,6 +171,12 @@ COMMENT = code(
     "a reference is lost in a comment of YAML",
     'an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}"',
 )
+OWNERSHIP = code(
+    "SI-148",
+    USAGE,
+    "a program may refuse a file that is not its user's own",
+    "say the user of the image in secret-injector.io/run-as; docs/annotations.md lists programs",
+)
 UNUSABLE = code(
     "SI-128",
     USAGE,

@@ -6,6 +6,7 @@ together; `deliver` writes the folders. A value is carried byte for byte or refu
     volume/<container>/launch/launcher    the static binary        (launcher mode with variables)
     volume/<container>/launch/env         every variable, for it
     volume/<container>/files/<path>       one file per value
+    volume/<container>/placed/<path>      one file per value that is mounted by itself at /<path>
     env/<container>/<NAME>                one file per variable    (native mode; +N where no file
                                                                     can be called so)
 """
@@ -19,7 +20,7 @@ from itertools import pairwise
 from injector.core import errors, plan
 from injector.core.errors import Code, DeliveryFailed, Problem
 from injector.core.plan import ContainerPlan, Plan
-from injector.core.plan_codec import is_file_path, native_file
+from injector.core.plan_codec import is_planned_path, native_file
 from injector.core.record import Record, hidden
 from injector.core.reference import NAME
 from injector.core.render import Rendered
@@ -94,11 +95,18 @@ def lay_out(p: Plan, rendered: Iterable[Rendered], *, launcher: bytes) -> Layout
                 each.append(File(path=path, mode=file_mode, data=data))
             env.append(Folder(place=(container.name,), files=tuple(each)))
         if wanted.files:
-            files = tuple(
-                File(path=path, mode=file_mode if mode is None else mode, data=data)
-                for path, data, mode in container.files
-            )
-            volume.append(Folder(place=(container.name, "files"), files=files))
+            for place, is_absolute in (("files", False), ("placed", True)):
+                files = tuple(
+                    File(
+                        path=path.removeprefix("/"),
+                        mode=file_mode if mode is None else mode,
+                        data=data,
+                    )
+                    for path, data, mode in container.files
+                    if path.startswith("/") is is_absolute
+                )
+                if files or any(f.path.startswith("/") is is_absolute for f in wanted.files):
+                    volume.append(Folder(place=(container.name, place), files=files))
     if problems:
         raise DeliveryFailed(problems)
     return Layout(volume=tuple(volume), env=tuple(env), folder_mode=folder_mode, group=p.group)
@@ -189,8 +197,8 @@ def _check_env(env: Sequence[tuple[str, bytes]], *, is_native: bool, report: _Re
 
 def _check_paths(paths: Sequence[str], *, report: _Report) -> None:
     for path in paths:
-        if not is_file_path(path):
-            report(errors.NAME, "the path is not relative and plain", f"file {path}")
+        if not is_planned_path(path):
+            report(errors.NAME, "the path is not one of plain names", f"file {path}")
     for path in _doubled(paths):
         report(errors.DUPLICATE, "the file is set twice", f"file {path}")
     folders = {path[:at] for path in paths for at in range(len(path)) if path[at] == "/"}

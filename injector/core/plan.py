@@ -91,7 +91,10 @@ class EnvItem(Record):
 
 
 class FileItem(Record):
-    """A file of a container: `path` below its files folder; `mode` None is the default."""
+    """A file of a container: `path` below its files folder; `mode` None is the default.
+
+    A path that begins with `/` is where the file is mounted by itself.
+    """
 
     path: str
     value: int

@@ -305,6 +305,22 @@ def native_file(index: int, name: str) -> tuple[str, str]:
     return path, name if KEY.fullmatch(name) else NATIVE_KEY
 
 
+def is_absolute_path(path: str) -> bool:
+    """Say whether a path is absolute, canonical and made of plain names (none starts with `..`)."""
+    segments = path[1:].split("/")
+    return (
+        path.startswith("/")
+        and len(segments) <= 16
+        and len(path) <= 1024
+        and all(FILE_SEGMENT.fullmatch(segment) for segment in segments)
+    )
+
+
+def is_planned_path(path: str) -> bool:
+    """Say whether a file may lie there: below the files folder, or mounted by itself."""
+    return is_absolute_path(path) if path.startswith("/") else is_file_path(path)
+
+
 def _store_from(o: PlanObject) -> PlanStore:
     name = o.text("name")
     if not STORE.fullmatch(name):
@@ -329,7 +345,7 @@ def _container_from(o: PlanObject, values: int) -> ContainerPlan:
     if not all(NAME.fullmatch(e.name) for e in env) or len({e.name for e in env}) != len(env):
         raise NotAPlan("an env name is not one, or stands twice")
     paths = [f.path for f in files]
-    if not all(map(is_file_path, paths)) or not all(
+    if not all(map(is_planned_path, paths)) or not all(
         f.mode is None or 0 <= f.mode <= 0o777 for f in files
     ):
         raise NotAPlan("a file's path or mode is not one")

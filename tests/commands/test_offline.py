@@ -123,6 +123,46 @@ def test_explain_shows_what_a_key_is_where_it_stands_and_what_it_won_over(comman
     )
 
 
+PLACED = """apiVersion: v1
+kind: Pod
+metadata:
+  name: x
+  namespace: shop
+  annotations:
+    secret-injector.io/files-path.app: /etc/shop
+    secret-injector.io/files: |
+      a: "#{vault:secret/db#a}"
+      b: {value: "#{vault:secret/db#b}", path: /srv/b}
+    secret-injector.io/env: |
+      A: {value: "#{vault:secret/db#c}", override: true}
+spec:
+  containers:
+    - name: app
+      image: a
+      command: [x]
+      env: [{name: A, valueFrom: {secretKeyRef: {name: chart, key: k}}}]
+"""
+
+
+def test_explain_shows_where_files_appear_and_what_an_override_takes_away(command):
+    """A file has its whole path; the entry of the container's own env stands below the winner."""
+    status, out, _ = command("explain", "-o", "json", pod=PLACED, store=STORE)
+
+    assert status == 0
+    [report] = json.loads(out)
+    assert [(a["target"], a["path"]) for a in report["accounts"]] == [
+        ("A", ""),
+        ("file /srv/b", "/srv/b"),
+        ("file a", "/etc/shop/a"),
+    ]
+    [[overrode], *others] = [a["overrode"] for a in report["accounts"]]
+    assert (overrode["origin"], overrode["place"], others) == (
+        "env of container app",
+        "A: secretKeyRef chart/k",
+        [[], []],
+    )
+
+
 def test_explain_draws_the_graph_of_services(command):
     """Imports and stores are edges."""
     _, out, _ = command("explain", "-o", "mermaid", services=SERVICES)
@@ -295,6 +335,7 @@ def test_migrate_translates_what_has_an_equal_and_lists_the_rest(command):
         "secret-injector.io/files": {
             "db": {"value": "#{vault:secret/db#password}", "mode": "0440"}
         },
+        "secret-injector.io/files-path": "/vault/secrets",
     }
     assert {e["name"]: e["value"] for e in pod["spec"]["containers"][0]["env"]} == {
         "PINNED": "#{vault:secret/db#password@2}",
@@ -308,6 +349,44 @@ def test_migrate_translates_what_has_an_equal_and_lists_the_rest(command):
         "pod.yaml:1: env TEMPLATE of container app: has a template in it; compose the value with"
         " filters, or store it as it is needed\n"
     )
+
+
+THEIR_FOLDERS = """apiVersion: v1
+kind: Pod
+metadata:
+  name: x
+  annotations:
+    vault.hashicorp.com/agent-inject: "true"
+    vault.hashicorp.com/secret-volume-path: /etc/shop/
+    vault.hashicorp.com/secret-volume-path-b: /srv/keys/
+    vault.hashicorp.com/secret-volume-path-c: /proc
+    vault.hashicorp.com/agent-inject-file-b: b.key
+    vault.hashicorp.com/agent-inject-secret-a: secret/data/a
+    vault.hashicorp.com/agent-inject-template-a: '{{ with secret "secret/data/a" }}{{ .Data.data.k }}{{ end }}'
+    vault.hashicorp.com/agent-inject-secret-b: secret/data/b
+    vault.hashicorp.com/agent-inject-template-b: '{{ with secret "secret/data/b" }}{{ .Data.data.k }}{{ end }}'
+    vault.hashicorp.com/agent-inject-secret-c: secret/data/c
+    vault.hashicorp.com/agent-inject-template-c: '{{ with secret "secret/data/c" }}{{ .Data.data.k }}{{ end }}'
+spec: {containers: [{name: app, image: app, command: [serve]}]}
+"""  # noqa: E501 - a template has no line breaks
+
+
+def test_migrate_keeps_the_folders_that_applications_look_into(command):
+    """One folder for all, /vault/secrets by default, and a path for each that has its own."""
+    status, out, err = command("migrate", "--store", "vault", pod=THEIR_FOLDERS)
+
+    annotations = yaml.safe_load(out)["metadata"]["annotations"]
+    assert annotations["secret-injector.io/files-path"] == "/etc/shop/"
+    assert yaml.safe_load(annotations["secret-injector.io/files"]) == {
+        "a": "#{vault:secret/a#k}",
+        "b.key": {"value": "#{vault:secret/b#k}", "path": "/srv/keys/b.key"},
+        "c": "#{vault:secret/c#k}",
+    }
+    why = '"/proc/c" lies where the system keeps its own files'
+    assert err == f"pod.yaml:1: vault.hashicorp.com/secret-volume-path-c: {why}\n"
+    assert status == 3
+    status, _, err = command("mutate", "-o", "patch", migrated=out, store=STORE)
+    assert (status, err) == (0, "migrated.yaml:1: Pod default/x: inject (injected)\n")
 
 
 def test_what_migrate_writes_is_accepted(command, tmp_path):

@@ -50,7 +50,7 @@ def _assert_kept(before, after, path=""):
         launcher = ["/run/secret-injector/launcher", "/run/secret-injector/env", "--"]
         assert prefix in ([], launcher)
     elif isinstance(before, list) and name in ADDED:
-        kept = [entry for entry in before if "#{" not in str(entry)]
+        kept = [entry for entry in before if "#{" not in str(entry) and not _is_overridden(entry)]
         left = list(after)
         for entry in kept:
             match = next(e for e in left if _is_same(entry, e))
@@ -64,6 +64,10 @@ def _assert_kept(before, after, path=""):
         assert before == after, path
 
 
+def _is_overridden(entry):
+    return isinstance(entry, dict) and entry["name"] == "OVER"
+
+
 def _is_same(one, other):
     if isinstance(one, dict):
         return one["name"] == other["name"]
@@ -72,7 +76,7 @@ def _is_same(one, other):
 
 @given(strategies.pods())
 def test_an_injection_keeps_everything_that_was_there(pod):
-    """Nothing is removed but `#{}` entries, nothing changes outside of the places listed.
+    """Nothing is removed but entries that are evaluated or overridden, and nothing else changes.
 
     One annotation is added: that the volume holds nothing for which a node must be kept.
     """
@@ -257,7 +261,18 @@ def test_a_pod_copied_to_another_namespace_gets_a_plan_of_that_namespace():
 
 ANNOTATION_NAMES = (
     *("inject", "service", "env", "files", "containers", "env.app", "files.app", "env-mode"),
-    *("mode", "refresh", "on-change", "files-path", "init-after", "enf", "env.", "env.app.b"),
+    *(
+        "mode",
+        "refresh",
+        "on-change",
+        "files-path",
+        "files-path.app",
+        "run-as",
+        "init-after",
+        "enf",
+        "env.",
+        "env.app.b",
+    ),
 )
 annotation_names = st.sampled_from(ANNOTATION_NAMES)
 yaml_like = st.text(st.sampled_from("ab:#{}[]\"'&*!|>-?%@`,~\n \t0$/.é\x85\u2028")) | st.text()
@@ -313,6 +328,12 @@ CHANGES = {
     "env": lambda pod: pod["spec"]["containers"][0].update(env=[{"name": "A", "value": "x"}]),
     "env from": lambda pod: pod["spec"]["containers"][0].update(
         env=[{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
+    ),
+    "a device in a file's place": lambda pod: pod["spec"]["containers"][0].update(
+        volumeDevices=[{"name": "d", "devicePath": "/run/secret-injector"}]
+    ),
+    "its last words in a file's place": lambda pod: pod["spec"]["containers"][0].update(
+        terminationMessagePath="/run/secret-injector/log"
     ),
     "mount": lambda pod: pod["spec"]["containers"][0].update(
         volumeMounts=[{"name": "v", "mountPath": "/run"}]

@@ -268,6 +268,15 @@ class TestLayout:
         ]
         assert caught.value.exit_status == errors.UNDELIVERABLE
 
+    def test_a_file_that_is_mounted_by_itself_lies_apart_from_the_files_folder(self):
+        """Who mounts the files folder does not see it there, and a mount finds it by its path."""
+        api = given_to("api", files=(("/etc/app/key", b"k", 0o400), ("key", b"other", None)))
+
+        assert [(folder.place, folder.files) for folder in lay_out(api).volume] == [
+            (("api", "files"), (encode.File(path="key", mode=0o400, data=b"other"),)),
+            (("api", "placed"), (encode.File(path="etc/app/key", mode=0o400, data=b"k"),)),
+        ]
+
     def test_a_file_that_is_also_a_folder_is_refused(self):
         """`a` and `a/b` cannot both exist."""
         api = given_to("api", files=(("a", b"", None), ("a/b", b"", None)))
@@ -278,7 +287,8 @@ class TestLayout:
         assert [problem.code for problem in caught.value.problems] == [errors.NAME]
 
     @pytest.mark.parametrize(
-        "path", ["../x", "a/../../b", "/etc/passwd", "..data", "a//b", ".", "", "a\0b", "x" * 254]
+        "path",
+        ["../x", "a/../../b", "//etc", "/", "/a/", "..data", "a//b", ".", "", "a\0b", "x" * 254],
     )
     def test_a_path_that_could_lead_elsewhere_is_refused(self, path):
         """Whoever made the plan: paths are checked where they are used."""

@@ -105,7 +105,11 @@ def test_a_plan_that_would_mislead_the_injector_is_refused(changes, what):
 
 
 @pytest.mark.parametrize(
-    "paths", [["../a"], ["/a"], ["a/../b"], ["..data"], [""], ["a//b"], ["a", "a"], ["a", "a/b"]]
+    "paths",
+    [
+        *(["../a"], ["//a"], ["/"], ["/a/"], ["/../a"], ["/" + "a/" * 16 + "a"], ["a/../b"]),
+        *(["..data"], [""], ["a//b"], ["a", "a"], ["a", "a/b"], ["/a", "/a/b"]),
+    ],
 )
 def test_a_file_outside_of_its_folder_or_in_anothers_place_is_refused(paths):
     """No path of a plan leaves the folder of its container."""

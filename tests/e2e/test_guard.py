@@ -203,6 +203,22 @@ def _file_mount(**changes):
     return change
 
 
+def _single(**changes):
+    mount = {
+        "name": "secret-injector",
+        "mountPath": "/etc/app/key",
+        "subPath": "app/placed/etc/app/key",
+        "readOnly": True,
+    }
+    return lambda pod: _mounted(pod, app(pod), **{**mount, **changes})
+
+
+def _only_single(pod):
+    for name in ("app", "aux"):
+        unmount(pod, app(pod, name), FILES)
+    _single(mountPath="/srv/key", subPath="app/placed/srv/key")(pod)
+
+
 def _device(pod):
     claim = {"claimName": "disk"}
     pod["spec"]["volumes"].append({"name": "disk", "persistentVolumeClaim": claim})
@@ -360,6 +376,10 @@ REFUSED = {
     "launcher taken off": (_unlaunched, "container app, " + LAUNCH),
     "launcher's mount taken off": (lambda pod: unmount(pod, app(pod), "/run/secret-injector"), "container app, " + LAUNCH),
     "launcher mounted elsewhere": (lambda pod: app(pod)["volumeMounts"][0].update(mountPath="/y"), "container app, volumeMounts /y of volume secret-injector" + FOREIGN),
+    "a single file elsewhere": (_single(mountPath="/y"), "container app, volumeMounts /y of volume secret-injector" + FOREIGN),
+    "another container's single file": (_single(subPath="aux/placed/etc/app/key"), "container app, volumeMounts /etc/app/key of volume secret-injector" + FOREIGN),
+    "a single file to write to": (_single(readOnly=False), "container app, volumeMounts /etc/app/key of volume secret-injector" + FOREIGN),
+    "all single files": (_single(subPath="app/placed", mountPath="/etc/app"), "container app, volumeMounts /etc/app of volume secret-injector" + FOREIGN),
     "the whole volume": (_other_mount(name="secret-injector", readOnly=True), "container app, volumeMounts /x of volume secret-injector" + FOREIGN),
     "a folder to write to": (_other_mount(name="secret-injector", subPath="app/files"), "container app, volumeMounts /x of volume secret-injector" + FOREIGN),
     "all of it by a dot": (_file_mount(subPath="."), f"container app, volumeMounts {FILES} of volume secret-injector" + FOREIGN),
@@ -463,6 +483,8 @@ ALLOWED = {
     "a mount outside our paths": _over("/mnt/cache"),
     "a mount beside our tokens": _over("/var/run/secrets/other"),
     "a mount whose name begins like ours": _over("/application"),
+    "a file of its own": _single(),
+    "files of their own alone": _only_single,
     "an SELinux level": _context(seLinuxOptions={"level": "s0:c1,c2"}),
     "a runtime's AppArmor": _context(appArmorProfile={"type": "RuntimeDefault"}),
     "another working directory": _ours(workingDir="/tmp"),

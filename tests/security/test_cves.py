@@ -226,7 +226,7 @@ def test_cve_2026_12564_awx_a_token_is_bound_to_the_audience_of_its_store():
 
 @pytest.mark.parametrize(
     "name",
-    ["..", ".", "a/../../b", "/etc/cron.d/x", "..data", "a//b", "a\x00b", "%2e%2e/x", "a\\b", "",
+    ["..", ".", "a/../../b", "/etc/passwd", "..data", "a//b", "a\x00b", "%2e%2e/x", "a\\b", "",
      "x" * 254, "a/..b/c", "a b", "a\nb", "é", "a/" * 9 + "a"],
 )  # fmt: skip
 def test_cve_2020_8567_and_8568_csi_a_file_name_leaves_no_folder(name):
@@ -241,7 +241,7 @@ def test_cve_2020_8567_and_8568_csi_a_file_name_leaves_no_folder(name):
     "path",
     ["/", "/proc", "/proc/self", "/sys", "/dev/shm", "/etc", "/etc/ssl", "/run", "/var", "/var/run",
      "/var/run/secrets", "/var/run/secrets/kubernetes.io/serviceaccount", "/run/secrets",
-     "/run/secret-injector", "/run/secret-injector/x", "relative", "/a/../etc", "/a//b", "/a/",
+     "/run/secret-injector", "/run/secret-injector/x", "relative", "/a/../etc", "/a//b", "//",
      "/a:b"],
 )  # fmt: skip
 def test_cve_2020_8568_csi_files_are_mounted_over_nothing_of_the_system(path):

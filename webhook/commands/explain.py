@@ -136,12 +136,23 @@ def _pod(world: World, template: PodTemplate, name: str | None) -> dict[str, Any
         "kind": template.kind,
         "name": f"{template.namespace}/{template.name}",
         "policies": [p.name for p in policy.matching(world.catalog, subject)],
-        "accounts": [asdict(row) | {"policies": _touching(row, warnings)} for row in rows],
+        "accounts": [
+            asdict(row) | {"policies": _touching(row, warnings), "path": _path(row, wish)}
+            for row in rows
+        ],
         "resources": _reserved(first, wish) if made is not None else {},
         "warnings": [*warnings, *(problem.line() for problem in leased)],
         "problems": [problem.render() for problem in problems],
         "codes": sorted({problem.code.id for problem in problems}),
     }
+
+
+def _path(row: Account, wish: Wish) -> str:
+    """Return where in its container a file appears, nothing for a variable."""
+    kind, _, path = row.target.partition(" ")
+    if kind != "file" or path.startswith("/"):
+        return path
+    return f"{wish.files_path_of(row.container)}/{path}"
 
 
 def _reserved(pod: Mapping[str, Any], wish: Wish) -> dict[str, Any]:
@@ -259,6 +270,7 @@ def _details(account: dict[str, Any]) -> list[tuple[str, str]]:
         ("is", written["text"] or '""'),
         ("from", _where(written)),
     ]
+    rows += [("at", account["path"])] if account.get("path") else []
     rows += [("uses", f"{via['place']} of {via['origin']}") for via in account["via"]]
     rows += [("reads", text) for text in account["reads"]]
     rows += [("foreign", text) for text in account["foreign"]]

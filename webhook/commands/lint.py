@@ -23,6 +23,7 @@ from webhook.core import (
     literals,
     lookalikes,
     manifests,
+    ownership,
     policy_advice,
     resources,
     review,
@@ -172,13 +173,20 @@ def _pod(
     for text in outcome.warnings:
         if text not in told_here and not (commented and text.startswith(errors.COMMENT.id)):
             yield _warning(document, text)
-    yield from _leases(world, document, first)
+    yield from _advised(world, document, first)
 
 
-def _leases(world: World, document: Document, template: PodTemplate) -> Iterator[Finding]:
-    made = decide.make(template.namespace, template.pod, world.catalog, offline.INJECTION)[0]
+def _advised(world: World, document: Document, first: PodTemplate) -> Iterator[Finding]:
+    """Yield warnings of what nobody refuses, and only the files or the plan show."""
+    for problem in offline.brought_as_text(world, first):
+        line = slips.line_of_source(document, first, problem.source)
+        yield replace(_finding(document, problem, level="warning"), line=line)
+    made = decide.make(first.namespace, first.pod, world.catalog, offline.INJECTION)[0]
     if made is not None:
-        for problem in leases.of_pod(world.catalog, made.plan, own=True):
+        for problem in (
+            *leases.of_pod(world.catalog, made.plan, own=True),
+            *ownership.findings(first.pod, made.plan),
+        ):
             yield _finding(document, problem, level="warning")
 
 

@@ -66,6 +66,8 @@ def _command(world: World, output: str) -> int:
         for template in found:
             outcome = decide_one(world, template)
             _tell(f"{document.file}:{document.line}", template, outcome, is_one=len(found) == 1)
+            for problem in offline.brought_as_text(world, template):
+                sys.stderr.write(f"  {review.warning(problem.line())}\n")
             problems += outcome.problems
             problems += _told_comments(document, comments.of_pod(document, template))
             after = manifests.mutated(after, template, outcome.operations)

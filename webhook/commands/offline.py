@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import click
@@ -14,7 +16,10 @@ from injector.core import errors
 from injector.core.errors import Problem, Refused
 from webhook.commands import documents
 from webhook.commands.documents import Document
-from webhook.core import again, lookalikes, manifests, shapes
+from webhook.core import again, brought, lookalikes, manifests, shapes
+from webhook.core import pod as pods
+from webhook.core.annotation_table import INJECT
+from webhook.core.brought import Texts
 from webhook.core.catalog import Catalog
 from webhook.core.manifests import PodTemplate
 from webhook.core.our_container import Injection
@@ -35,7 +40,8 @@ class World:
     """Everything that was read: the documents, what the webhook would know, and the pods.
 
     `namespace` is where things are that name none; `again` reads everything once more; `unseen`
-    are documents of kinds that may well make pods and show none, each with the reason.
+    are documents of kinds that may well make pods and show none, each with the reason. `texts` are
+    the keys of the ConfigMaps and Secrets among the documents.
     """
 
     documents: tuple[Document, ...]
@@ -43,6 +49,7 @@ class World:
     pods: tuple[tuple[Document, PodTemplate], ...]
     namespace: str = "default"
     unseen: tuple[tuple[Document, str], ...] = ()
+    texts: Texts = field(default_factory=dict)
     again: Callable[[], World] | None = None
 
 
@@ -166,7 +173,43 @@ def world(
         pods=tuple(pods),
         namespace=namespace,
         unseen=tuple(unseen),
+        texts=_texts(found, namespace),
     )
+
+
+def brought_as_text(world: World, template: PodTemplate) -> Iterator[Problem]:
+    """Yield a warning for each reference that a ConfigMap or Secret of the files brings as text."""
+    asks = pods.annotations_of(template.pod)
+    if asks.get(INJECT) == "false":
+        return
+    yield from brought.from_objects(template.pod, template.namespace, world.texts)
+
+
+def _texts(found: Sequence[Document], namespace: str) -> Texts:
+    """Return the texts of the ConfigMaps and Secrets among the documents, by key."""
+    texts: dict[tuple[str, str, str], dict[str, str]] = {}
+    for document in found:
+        raw = document.raw
+        kind, metadata = str(raw.get("kind")), raw.get("metadata")
+        if kind not in ("ConfigMap", "Secret") or not isinstance(metadata, dict):
+            continue
+        key = (kind, str(metadata.get("namespace") or namespace), str(metadata.get("name")))
+        entries = texts.setdefault(key, {})
+        for part in ("data", "stringData"):
+            fields = raw.get(part)
+            for name, text in fields.items() if isinstance(fields, dict) else ():
+                if isinstance(text, str):
+                    is_encoded = kind == "Secret" and part == "data"
+                    entries[str(name)] = _decoded(text) if is_encoded else text
+    return texts
+
+
+def _decoded(text: str) -> str:
+    """Return what a Secret's key holds, nothing where it is no text."""
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def unseen(world: World) -> Iterator[str]:

@@ -56,7 +56,7 @@ def of_pod(world: World, document: Document, template: PodTemplate) -> Iterator[
         return
     skipped = sidecars.skipped(pod)
     for problem in lookalikes.in_pod(pod, stores=world.catalog.stores, skipped=skipped):
-        yield _line_of_source(document, template, problem.source), problem
+        yield line_of_source(document, template, problem.source), problem
     wish, _ = parse({name: str(text) for name, text in found.items()})
     for definitions in (wish.shared, *wish.per_container.values()):
         for part in (definitions.env, definitions.files):
@@ -79,7 +79,7 @@ def _of_silent_pod(
             what = f'holds "{shown}", which stays text, since the pod has no annotation of ours'
             hint = f'annotate the pod template: {INJECT}: "true"'
             problem = Problem(code=errors.LEFT_AS_TEXT, what=what, source=source, hint=hint)
-            yield _line_of_source(document, template, source), problem
+            yield line_of_source(document, template, source), problem
 
 
 def _of_kind(document: Document) -> Iterator[Slip]:
@@ -144,7 +144,7 @@ def _name_maps(node: object, path: str) -> Iterator[tuple[str, str, Mapping[str,
             stack += [(entry, f"{at}[{i}]", depth + 1) for i, entry in enumerate(here)]
 
 
-def _line_of_source(document: Document, template: PodTemplate, source: str) -> int:
+def line_of_source(document: Document, template: PodTemplate, source: str) -> int:
     """Return the line of `env NAME of container C`, or of another field of that container."""
     field, _, name = source.partition(" of container ")
     base = f"{template.path}." if template.path else ""

@@ -37,7 +37,7 @@ ANNOTATIONS = (
     ),
     Annotation(
         name="env",
-        form="YAML map NAME: value",
+        form="YAML map NAME: value, or NAME: {value, override, ...}",
         meaning="variables, added to the service's or overriding them; may hold __import_svc:"
         " $service, {from: $service.namespace, keys: [KEY]}, or a list of them;"
         ' and __from: {from: "store:path", keys: [KEY]}, or a list of them',
@@ -46,7 +46,7 @@ ANNOTATIONS = (
     Annotation(
         name="files",
         form="YAML map name: value, or name: {value, mode, path}",
-        meaning="files below files-path",
+        meaning="files below files-path, or each at an absolute path",
         is_per_container=True,
     ),
     Annotation(
@@ -84,6 +84,14 @@ ANNOTATIONS = (
         form="an absolute path",
         meaning="the folder that the files appear in",
         default=FILES_PATH,
+        is_per_container=True,
+    ),
+    Annotation(
+        name="run-as",
+        form="a UID from 1 to 2147483647",
+        meaning="the user that the images of the containers served run as, where the pod does not"
+        " say it: files are then its own",
+        default="known where every container served has one runAsUser",
     ),
     Annotation(
         name="resources",

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from injector.core import budget, errors, reference
 from injector.core.errors import Problem
-from webhook.core import quantity, sizing, yaml_comments, yaml_slips, yamltext
+from webhook.core import mount_paths, quantity, sizing, yaml_comments, yaml_slips, yamltext
 from webhook.core.annotation_table import ANNOTATIONS, FILES_PATH, INJECT, PREFIX, Annotation
 from webhook.core.definition_reader import Reader
 from webhook.core.definitions import Definitions
@@ -58,18 +58,9 @@ _INIT_AFTER = re.compile(rf"(?:{reference.LABEL.pattern})?")
 # A name with a blank, a semicolon or braces in it is reached by a pattern: here they are slips.
 _LISTED = re.compile(r"[!-+\--:<>-z|~]{1,253}")
 _ON_CHANGE = re.compile(r"none|restart|signal:(?:HUP|INT|TERM|QUIT|USR1|USR2)")
-_MOUNT_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+")
-# Mounting over these would break the container or hide what it needs; the launcher has its own.
-_RESERVED_PATHS = (
-    "/proc",
-    "/sys",
-    "/dev",
-    "/etc",
-    "/var/run/secrets",
-    "/run/secrets/kubernetes.io",
-    "/run/secret-injector",
-)
-
+_MOUNT_PATH = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)+/*")
+_UID = re.compile(r"[1-9][0-9]{0,9}")
+_MAX_UID = 2**31 - 1
 
 _BY_NAME = {annotation.name: annotation for annotation in ANNOTATIONS}
 
@@ -91,11 +82,18 @@ class Wish:
     refresh: str | None = None
     on_change: str = "none"
     files_path: str = FILES_PATH
+    files_paths: Mapping[str, str] = field(default_factory=dict)
+    """The folder of single containers, where it is another one."""
+    run_as: int | None = None
     resources: Sizes = field(default_factory=Sizes)
     init_after: str | None = None
     deadline_s: float | None = None
     is_explicit: bool = False
     inline: tuple[str, ...] | None = None
+
+    def files_path_of(self, container: str) -> str:
+        """Return the folder that the container's files appear in."""
+        return self.files_paths.get(container, self.files_path)
 
 
 def ours(annotations: Mapping[str, object]) -> dict[str, object]:
@@ -108,15 +106,20 @@ def seconds_of(text: str) -> float:
     return float(int(text[:-1]) * _UNIT_S[text[-1]])
 
 
-def parse(found: Mapping[str, str]) -> tuple[Wish, tuple[Problem, ...]]:
-    """Return what the annotations (names without prefix) ask for, and every problem in them."""
+def parse(found: Mapping[str, str], *, is_pods: bool = True) -> tuple[Wish, tuple[Problem, ...]]:
+    """Return what the annotations (names without prefix) ask for, and every problem in them.
+
+    Not everything may stand in annotations that a policy sets: then `is_pods` is False.
+    """
     size = sum(_size(name) + _size(text) for name, text in found.items())
     budget.spend(1 + len(found) + size // 256)
     if size > MAX_BYTES:
         what = f"the annotations of {PREFIX} take {size} bytes together, the limit is {MAX_BYTES}"
         return Wish(), (Problem(code=errors.TOO_LARGE, what=what, source="annotations"),)
     entries = tuple(sorted(found.items()))
-    return _read(entries) if size > MAX_REMEMBERED else _remembered(entries)
+    if size > MAX_REMEMBERED or not is_pods:
+        return _read(entries, is_pods=is_pods)
+    return _remembered(entries)
 
 
 def _size(text: str) -> int:
@@ -126,17 +129,19 @@ def _size(text: str) -> int:
 @lru_cache(maxsize=1024)
 def _remembered(entries: tuple[tuple[str, str], ...]) -> tuple[Wish, tuple[Problem, ...]]:
     # A new snapshot asks about the same templates again, and YAML is most of the work.
-    return _read(entries)
+    return _read(entries, is_pods=True)
 
 
-def _read(entries: tuple[tuple[str, str], ...]) -> tuple[Wish, tuple[Problem, ...]]:
-    reader = _AnnotationReader(dict(entries))
+def _read(
+    entries: tuple[tuple[str, str], ...], *, is_pods: bool
+) -> tuple[Wish, tuple[Problem, ...]]:
+    reader = _AnnotationReader(dict(entries), is_pods=is_pods)
     return reader.wish(), tuple(reader.problems)
 
 
 class _AnnotationReader:
-    def __init__(self, found: Mapping[str, str]) -> None:
-        self.found = found
+    def __init__(self, found: Mapping[str, str], *, is_pods: bool) -> None:
+        self.found, self._is_pods = found, is_pods
         self.problems: list[Problem] = []
         self._nodes_left = yamltext.MAX_NODES
 
@@ -153,7 +158,9 @@ class _AnnotationReader:
             mode=self._choice("mode", MODES),
             refresh=self._match("refresh", _DURATION),
             on_change=self._match("on-change", _ON_CHANGE) or "none",
-            files_path=self._files_path(),
+            files_path=self._files_path("files-path") or FILES_PATH,
+            files_paths=self._files_paths(),
+            run_as=self._run_as(),
             resources=self._resources(),
             init_after=self._match("init-after", _INIT_AFTER),
             deadline_s=self._deadline_s(),
@@ -192,7 +199,7 @@ class _AnnotationReader:
         )
 
     def _reader(self, name: str) -> Reader:
-        return Reader(f"annotation {PREFIX}{name}", self.problems)
+        return Reader(f"annotation {PREFIX}{name}", self.problems, is_pods=self._is_pods)
 
     def _tree(self, name: str) -> yamltext.Tree:
         """Return the YAML map of an annotation; empty when it is absent or wrong."""
@@ -270,20 +277,29 @@ class _AnnotationReader:
         text = self._match("deadline", _DURATION)
         return None if text is None else seconds_of(text)
 
-    def _files_path(self) -> str:
-        text = self.found.get("files-path", FILES_PATH)
-        is_short = len(text) <= 512
-        if not is_short or not _MOUNT_PATH.fullmatch(text):
-            self._form("files-path")
-        elif any(f"{text}/".startswith(f"{path}/") for path in _RESERVED_PATHS):
-            what = f'"{text}" lies where the system keeps its own files'
-            self._problem(errors.ANNOTATION_VALUE, "files-path", what)
-        elif any(path.startswith(f"{text}/") for path in _RESERVED_PATHS):
-            what = f'"{text}" would hide folders that the container needs'
-            self._problem(errors.ANNOTATION_VALUE, "files-path", what)
+    def _files_path(self, name: str) -> str | None:
+        text = self.found.get(name)
+        if text is None:
+            return None
+        if len(text) > 512 or not _MOUNT_PATH.fullmatch(text):
+            self._form(name)
+        elif why := mount_paths.refusal(text, is_folder=True):
+            self._problem(errors.ANNOTATION_VALUE, name, why)
         else:
-            return text
-        return FILES_PATH
+            return text.rstrip("/")
+        return None
+
+    def _files_paths(self) -> dict[str, str]:
+        names = [n for n in self.found if n.startswith("files-path.")]
+        found = {n.partition(".")[2]: self._files_path(n) for n in sorted(names)}
+        return {container: path for container, path in found.items() if path is not None}
+
+    def _run_as(self) -> int | None:
+        text = self._match("run-as", _UID)
+        if text is not None and int(text) > _MAX_UID:
+            self._form("run-as")
+            return None
+        return None if text is None else int(text)
 
     def _resources(self) -> Sizes:
         found: dict[str, dict[str, int]] = {"requests": {}, "limits": {}}
@@ -310,7 +326,8 @@ class _AnnotationReader:
 
     def _form(self, name: str, hint: str = "") -> None:
         hint = hint or ("" if self.found.get(name) else yaml_comments.HINT)
-        self._problem(errors.ANNOTATION_VALUE, name, f"must be {_BY_NAME[name].form}", hint)
+        form = _BY_NAME[name.partition(".")[0]].form
+        self._problem(errors.ANNOTATION_VALUE, name, f"must be {form}", hint)
 
     def _problem(self, code: errors.Code, name: str, what: str, hint: str = "") -> None:
         self.problems.append(

@@ -81,9 +81,11 @@ def targets(
         served = set(wanted)
     listed = frozenset(wanted or ())
     there = "containers there: " + some(known, shown=_LISTED)
-    for name in sorted({*listed, *wish.per_container} - set(known)):
+    for name in sorted({*listed, *wish.per_container, *wish.files_paths} - set(known)):
         budget.spend()
         annotation = "containers" if name in listed else f"env.{name} or files.{name}"
+        if name not in listed and name not in wish.per_container:
+            annotation = f"files-path.{name}"
         problems.append(
             Problem(
                 code=errors.CONTAINER_UNKNOWN,
@@ -126,6 +128,7 @@ def asked(
                     for e in container.env
                     if not found.inline.is_reference(container, e)
                 ),
+                replaceable=_replaceable(container) if any(d.env for d in definitions) else {},
                 definitions=definitions,
                 is_target=is_target,
             )
@@ -253,6 +256,22 @@ def _expanded_places(
         for entry in container.env:
             if not inline.is_reference(container, entry):
                 yield f"env {entry.get('name')}", [str(entry.get("value") or "")]
+
+
+def _replaceable(container: Container) -> dict[str, str]:
+    """Return the variables whose entries all have `valueFrom`, and what stands there."""
+    found: dict[str, str] = {}
+    others = set()
+    for entry in container.env:
+        name, source = str(entry.get("name")), entry.get("valueFrom")
+        if isinstance(source, Mapping) and source and not entry.get("value"):
+            kind, ref = next(iter(source.items()))
+            ref = ref if isinstance(ref, Mapping) else {}
+            named = [str(ref[field]) for field in ("name", "key", "fieldPath") if field in ref]
+            found.setdefault(name, f"{kind} {'/'.join(named)}".strip())
+        else:
+            others.add(name)
+    return {name: source for name, source in found.items() if name not in others}
 
 
 def _own(container: Container, inline: Inline, problems: list[Problem]) -> list[KeyDef]:

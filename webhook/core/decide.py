@@ -20,7 +20,7 @@ import msgspec
 
 from injector.core import errors
 from injector.core.errors import Problem
-from webhook.core import again, asking, jsonpatch, meshes, patch, planning, renewal, review
+from webhook.core import again, asking, brought, jsonpatch, meshes, patch, planning, renewal, review
 from webhook.core import pod as pods
 from webhook.core.annotations import Wish, ours
 from webhook.core.catalog import Catalog
@@ -144,7 +144,7 @@ def _key(pod: Mapping[str, Any], judged: Judged, known_before: frozenset[str] | 
     none of them is part of it.
     """
     body = pods.spec(pod)
-    empty = pods.empty_dirs(pod)
+    free = pods.writable_volumes(pod)
     return _ENCODER.encode(
         (
             judged.subject.namespace,
@@ -162,13 +162,14 @@ def _key(pod: Mapping[str, Any], judged: Judged, known_before: frozenset[str] | 
             body.get("resources"),
             body.get("imagePullSecrets"),
             [pods.annotations_of(pod).get(name) for name in patch.READ_ANNOTATIONS],
-            [_containers_key(body.get(part), empty) for part in ("initContainers", "containers")],
+            brought.copied(pod),
+            [_containers_key(body.get(part), free) for part in ("initContainers", "containers")],
         )
     )
 
 
 def _containers_key(
-    containers: Sequence[Mapping[str, Any]] | None, empty: frozenset[str]
+    containers: Sequence[Mapping[str, Any]] | None, free: frozenset[str]
 ) -> list[object]:
     """Return all of the containers but the names of their volumes, of which the writable count."""
     return [
@@ -178,7 +179,7 @@ def _containers_key(
                 (
                     mount.get("mountPath"),
                     mount.get("subPathExpr"),
-                    mount.get("name") in empty and (mount.get("readOnly"), mount.get("subPath")),
+                    mount.get("name") in free and not mount.get("readOnly"),
                 )
                 for mount in raw.get("volumeMounts") or ()
             ],
@@ -213,9 +214,7 @@ def _outcome(
         found.made.plan,
         found.made.encoded,
         injection,
-        files_path=found.wish.files_path,
-        init_after=found.wish.init_after,
-        wanted=found.wish.resources,
+        wish=found.wish,
         packed_sources=found.made.packed_sources,
     )
     return Outcome(

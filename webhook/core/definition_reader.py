@@ -6,14 +6,15 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from injector.core import budget, errors, grammar, pattern, reference
+from injector.core import budget, errors, grammar, pattern, reference, steering
 from injector.core.env_from import RESERVED
 from injector.core.errors import Problem
 from injector.core.fields import Fields
 from injector.core.plan import Rule
-from injector.core.plan_codec import is_file_path
+from injector.core.plan_codec import is_absolute_path, is_file_path
 from injector.core.reference import Value
-from webhook.core import from_entries, yaml_comments, yaml_slips
+from injector.core.steering import Steers
+from webhook.core import from_entries, mount_paths, yaml_comments, yaml_slips
 from webhook.core.definitions import (
     FROM,
     IMPORT,
@@ -42,9 +43,13 @@ def _remembered(text: str) -> Value:
 class Reader:
     """Reads definitions of one object; every mistake goes to `problems` and is skipped over."""
 
-    def __init__(self, origin: str, problems: list[Problem]) -> None:
-        """`origin` names the object in every problem."""
-        self.origin, self.problems = origin, problems
+    def __init__(self, origin: str, problems: list[Problem], *, is_pods: bool = False) -> None:
+        """`origin` names the object in every problem.
+
+        `is_pods` says that a pod's own annotation is read: it alone may place a file anywhere in
+        the pod, and take the place of what the pod's containers set.
+        """
+        self.origin, self.problems, self._is_pods = origin, problems, is_pods
         self.broken: dict[str, tuple[Problem, ...]] = {}
         self.env_from: tuple[FromDef, ...] = ()
         self.listed: dict[str, KeyDef] = {}
@@ -71,8 +76,12 @@ class Reader:
             elif not reference.NAME.fullmatch(name):
                 what = f'"{name}" is not the name of a variable'
                 self._problem(errors.NAME, _under(place, name), what)
-            elif (made := self._entry(entry, _under(place, name))) is not None:
-                value, rule, _ = made
+            elif (made := self._key(entry, _under(place, name))) is not None:
+                value, rule, extra = made
+                is_override = extra is not None and self._override(extra, name)
+                if is_override is None:
+                    self.broken[name] = tuple(self.problems[before:])
+                    continue
                 keys.append(
                     KeyDef(
                         name=name,
@@ -80,6 +89,7 @@ class Reader:
                         rule=rule,
                         origin=self.origin,
                         place=_under(place, name),
+                        is_override=is_override,
                     )
                 )
             else:
@@ -119,8 +129,7 @@ class Reader:
                 continue
             value, rule, extra = made
             path = extra.optional("path") or name
-            if not is_file_path(path):
-                self._problem(errors.NAME, here, f'"{path}" is not a relative path of plain names')
+            if not self._is_path(path, rule, here):
                 continue
             mode = self._mode(extra, here)
             files.append(
@@ -138,6 +147,55 @@ class Reader:
             what = f'"{path}" and "{other}" cannot both be files'
             self._problem(errors.DUPLICATE, place or path, what)
         return tuple(files)
+
+    def _is_path(self, path: str, rule: Rule | None, place: str) -> bool:
+        """Say whether a file may lie at the path; if not, the problem is added."""
+        what = hint = ""
+        if not path.startswith("/"):
+            if not is_file_path(path):
+                what = f'"{path}" is not a relative path of plain names'
+        elif not self._is_pods:
+            what = f'"{path}" is absolute, which only the pod itself may say'
+            hint = f"write it in the pod's own annotation {_FILES}"
+        elif not is_absolute_path(path):
+            what = f'"{path}" is not a path of plain names'
+            hint = "write the whole path of the file, without . and .. and a slash at the end"
+        elif why := mount_paths.refusal(path, is_folder=False):
+            what = why
+            hint = "docs/annotations.md lists where no file can be placed"
+        elif rule is not None and rule.required is False and rule.default is None:
+            what = f'"{path}" is a mount, which cannot be left out when there is no value'
+            hint = 'add default: "", or leave out required: false'
+        if what:
+            self._problem(errors.NAME, place, what, hint)
+        return not what
+
+    def _key(self, entry: object, place: str) -> tuple[Value, Rule | None, Fields | None] | None:
+        """Read one key; the fields are those that a key may have beside a value and its rule."""
+        if not isinstance(entry, Mapping):
+            made = self._entry(entry, place)
+            return None if made is None else (*made[:2], None)
+        return self._entry(entry, place, "override")
+
+    def _override(self, extra: Fields, name: str) -> bool | None:
+        """Read whether the key takes the place of an entry of a container; None is a mistake."""
+        found = extra.take("override")
+        if found in (None, False, "false"):
+            return False
+        code, what, hint = self._form, "", ""
+        if found not in (True, "true"):
+            what = "override must be true or false"
+        elif not self._is_pods:
+            what = "override: true is for the pod's own annotation alone"
+            hint = f"write it in the annotation {_ENV} of the pod"
+        elif steering.of(name) is Steers.CODE:
+            code = errors.STEERING_NAME
+            what = f'"{name}" decides {Steers.CODE.value}, and may not override'
+            hint = "change the entry where the container is written"
+        if what:
+            self._problem(code, extra.place, what, hint)
+            return None
+        return True
 
     def value(self, text: str, place: str) -> Value | None:
         """Read one text; None after a mistake, and after so many that nobody counts on."""
@@ -269,7 +327,8 @@ class Reader:
         )
 
 
-_PARTS = frozenset({"required", "default", "matches", "notAfter", "mode", "path"})
+_ENV, _FILES = "secret-injector.io/env", "secret-injector.io/files"
+_PARTS = frozenset({"required", "default", "matches", "notAfter", "mode", "path", "override"})
 _MODE = re.compile(r"0?[0-7]{3}")
 _SERVICE = re.compile(rf"\$({reference.LABEL.pattern})(?:\.({reference.LABEL.pattern}))?")
 _IMPORT_FORM = "must be $service, {from: $service.namespace, keys: [KEY, ...]}, or a list of these"

@@ -37,6 +37,7 @@ class KeyDef:
     """One key: `place` is where in its object it stands (`spec.env.API_KEY`).
 
     `taken` is the secret's own key where an entry of `__from` lists it, else empty.
+    With `is_override` it takes the place of a container's own entry that has `valueFrom`.
     """
 
     name: str
@@ -45,11 +46,12 @@ class KeyDef:
     origin: str
     place: str
     taken: str = ""
+    is_override: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDef:
-    """One file: `path` below the files folder; `mode` None is the default."""
+    """One file: `path` below the files folder, or absolute; `mode` None is the default."""
 
     name: str
     path: str

@@ -12,6 +12,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from injector.core.plan_codec import is_absolute_path
+from webhook.core import mount_paths
+
 VAULT_K8S = "vault.hashicorp.com/"
 BANK_VAULTS = ("vault.security.banzaicloud.io/", "secrets-webhook.security.bank-vaults.io/")
 
@@ -67,6 +70,7 @@ def translation(found: Mapping[str, str], *, store: str) -> Translation | None:
         name = key.partition("/")[2]
         if name.startswith("agent-inject-secret-"):
             _file(name.removeprefix("agent-inject-secret-"), text, by_name, store, files, left)
+            settings |= _folder(by_name, files)
         elif name.startswith(_FILE_DETAILS) or _NEEDLESS.fullmatch(name):
             continue
         elif name == "agent-inject-containers":
@@ -127,6 +131,7 @@ def _inline(text: str) -> tuple[list[str], list[str]]:
     return [*pieces, text[start:]], found
 
 
+_THEIR_FOLDER = "/vault/secrets"
 _WHY_NOT = "has a template in it; compose the value with filters, or store it as it is needed"
 _FILE_DETAILS = (
     "agent-inject-template-",
@@ -192,9 +197,25 @@ def _file(
                 "commands on change: see the annotation on-change",
             )
         )
-    target = get.get(f"agent-inject-file-{name}", name)
-    if get.get(f"secret-volume-path-{name}") or get.get("secret-volume-path"):
-        left.append(
-            (f"{VAULT_K8S}secret-volume-path", "files lie below one folder: set files-path")
-        )
-    files[target.strip("/")] = entry if len(entry) > 1 else text
+    target = get.get(f"agent-inject-file-{name}", name).strip("/")
+    folder = get.get(f"secret-volume-path-{name}", "")
+    if folder:
+        entry["path"] = f"{folder.rstrip('/')}/{target}"
+        if why := _misplaced(entry["path"]):
+            left.append((f"{VAULT_K8S}secret-volume-path-{name}", why))
+            del entry["path"]
+    files[target] = entry if len(entry) > 1 else text
+
+
+def _folder(get: Mapping[str, str], files: Mapping[str, object]) -> dict[str, str]:
+    """Return the folder that their files appear in, unless each has a path of its own."""
+    if all(isinstance(entry, dict) and "path" in entry for entry in files.values()):
+        return {}
+    return {"files-path": get.get("secret-volume-path", _THEIR_FOLDER)}
+
+
+def _misplaced(path: str) -> str:
+    """Return why no file can be placed at the path, or nothing."""
+    if not is_absolute_path(path):
+        return f'"{path}" is not a path of plain names'
+    return mount_paths.refusal(path, is_folder=False)

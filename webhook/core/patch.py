@@ -22,6 +22,7 @@ from injector.core.plan import NATIVE, ContainerPlan, Plan
 from injector.core.stores.source import Source
 from webhook.core import jsonpatch, sizing
 from webhook.core import pod as pods
+from webhook.core.annotations import Wish
 from webhook.core.globs import any_matches
 from webhook.core.our_container import (
     ENV_VOLUME,
@@ -34,7 +35,6 @@ from webhook.core.our_container import (
 )
 from webhook.core.pod import NAME, Container
 from webhook.core.review import Operation
-from webhook.core.sizing import Sizes
 from webhook.core.source_volumes import projected, sources, whole_secrets
 
 LAUNCH_PATH = "/run/secret-injector"
@@ -56,12 +56,13 @@ def operations(
     encoded: str,
     injection: Injection,
     *,
-    files_path: str,
-    init_after: str | None,
-    wanted: Sizes,
+    wish: Wish,
     packed_sources: str = "",
 ) -> list[Operation]:
-    """Return the operations that carry out the plan in a pod that has no parts of ours."""
+    """Return the operations that carry out the plan in a pod that has no parts of ours.
+
+    The wish says what the plan does not: folders, users, sizes and order.
+    """
     by_name = {part.name: part for part in plan.containers}
     targets = tuple(c for c in pods.containers(pod) if c.name in by_name)
     needed = sources(plan)
@@ -71,8 +72,7 @@ def operations(
     for container in targets:
         part = by_name[container.name]
         absent = frozenset(item.name for item in part.env if may_be_absent[item.value])
-        inline = frozenset(name for owner, name, _ in plan.sources if owner == container.name)
-        found += container_operations(container, part, files_path, absent, inline)
+        found += container_operations(container, part, wish.files_path_of(part.name), absent)
     found += jsonpatch.append("/spec/volumes", body.get("volumes"), volumes(plan, needed))
     if plan.group is not None:
         found += group_operations(pod)
@@ -83,15 +83,15 @@ def operations(
         encoded,
         needed,
         injection,
-        user=owner(pod, targets, injection)[0],
-        sizes=sizing.fit(pod, injection.sizing, wanted),
+        user=owner(pod, targets, injection, wish.run_as)[0],
+        sizes=sizing.fit(pod, injection.sizing, wish.resources),
         packed_sources=packed_sources,
     )
     # Last, for it moves the indexes of the other init containers.
     inits = [str(c.get("name")) for c in body.get("initContainers") or ()]
     if not inits:
         return [*found, jsonpatch.add("/spec/initContainers", [fetcher])]
-    index = inits.index(init_after) + 1 if init_after else 0
+    index = inits.index(wish.init_after) + 1 if wish.init_after else 0
     return [*found, jsonpatch.add(f"/spec/initContainers/{index}", fetcher)]
 
 
@@ -100,43 +100,46 @@ def container_operations(
     part: ContainerPlan,
     files_path: str,
     absent: frozenset[str],
-    inline: frozenset[str],
 ) -> list[Operation]:
     """Return the operations that give one container its variables and files.
 
-    `absent` names the variables that are left out when they have no value, `inline` those that the
-    container's own `env` sets with references.
+    `absent` names the variables that are left out when they have no value. Entries of the
+    container's own `env` with a name of the plan are what it was made from, or what it overrides:
+    ours take their place.
     """
     found: list[Operation] = []
     is_native = part.env_mode == NATIVE
     raw, pointer = container.raw, container.pointer
     names = [str(entry.get("name")) for entry in container.env]
-    references = {name: index for index, name in enumerate(names) if name in inline}
+    ours = {item.name for item in part.env}
+    taken = [index for index, name in enumerate(names) if name in ours]
+    kept: dict[str, int] = {}
     if part.has_variables and not is_native:
         for at, command in ((f"{pointer}/command", container.command), *container.exec_hooks()):
             found += jsonpatch.prepend(at, command, LAUNCHER)
-    if is_native:
-        entries = {
-            item.name: _file_key(container.name, index, item.name, is_optional=item.name in absent)
-            for index, item in enumerate(part.env)
-        }
-        found += [
-            jsonpatch.replace(f"{pointer}/env/{i}", entries[name]) for name, i in references.items()
-        ]
-        new = [entry for name, entry in entries.items() if name not in references]
+    entries = {
+        item.name: _file_key(container.name, index, item.name, is_optional=item.name in absent)
+        for index, item in enumerate(part.env if is_native else ())
+    }
+    for index in taken:
+        if names[index] in entries:
+            kept.setdefault(names[index], index)
+    places = set(kept.values())
+    found += [jsonpatch.replace(f"{pointer}/env/{i}", entries[name]) for name, i in kept.items()]
+    found += [jsonpatch.remove(f"{pointer}/env/{i}") for i in reversed(taken) if i not in places]
+    new = [entry for name, entry in entries.items() if name not in kept]
+    if new:
         found += jsonpatch.prepend(f"{pointer}/env", raw.get("env"), new)
-    else:
-        found += [
-            jsonpatch.remove(f"{pointer}/env/{i}")
-            for i in sorted(references.values(), reverse=True)
-        ]
     return found + jsonpatch.append(
         f"{pointer}/volumeMounts", raw.get("volumeMounts"), mounts(part, files_path)
     )
 
 
 def mounts(part: ContainerPlan, files_path: str) -> list[dict[str, object]]:
-    """Return the read-only mounts of one app container: its own folders and nothing else."""
+    """Return the read-only mounts of one app container: its own folders and files, nothing else.
+
+    A mount of a single file shows it as it is when the container starts: mode init alone has them.
+    """
     found: list[dict[str, object]] = []
     if part.has_variables and part.env_mode != NATIVE:
         found.append(
@@ -147,7 +150,7 @@ def mounts(part: ContainerPlan, files_path: str) -> list[dict[str, object]]:
                 "readOnly": True,
             }
         )
-    if part.files:
+    if any(not file.path.startswith("/") for file in part.files):
         found.append(
             {
                 "name": NAME,
@@ -156,6 +159,16 @@ def mounts(part: ContainerPlan, files_path: str) -> list[dict[str, object]]:
                 "readOnly": True,
             }
         )
+    found += [
+        {
+            "name": NAME,
+            "mountPath": file.path,
+            "subPath": f"{part.name}/placed{file.path}",
+            "readOnly": True,
+        }
+        for file in part.files
+        if file.path.startswith("/")
+    ]
     return found
 
 
@@ -222,12 +235,18 @@ def _scratch_volumes(plan: Plan) -> list[str]:
 
 
 def owner(
-    pod: Mapping[str, Any], targets: tuple[Container, ...], injection: Injection
+    pod: Mapping[str, Any],
+    targets: tuple[Container, ...],
+    injection: Injection,
+    run_as: int | None = None,
 ) -> tuple[int | None, int | None]:
     """Return the UID of our container (None: the platform chooses), and the group for the files.
 
-    The group is None where the files belong to the one user who reads them.
+    The group is None where the files belong to the one user who reads them: `run_as` is who that
+    is where the pod says so in its annotation.
     """
+    if run_as is not None:
+        return run_as, None
     sole = sole_user(pod, targets)
     user = injection.run_as_user
     if user == "auto":

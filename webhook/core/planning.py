@@ -14,10 +14,12 @@ from injector.core.reporting import some
 from injector.core.stores import BUILT_IN
 from webhook.core import (
     asking,
+    brought,
     foreign,
     lookalikes,
     meshes,
     patch,
+    placing,
     policy,
     sidecars,
     sizing,
@@ -29,7 +31,7 @@ from webhook.core.asking import NativeEnv, Targets
 from webhook.core.catalog import Catalog
 from webhook.core.definitions import FromDef
 from webhook.core.from_entries import idle
-from webhook.core.our_container import Injection, place_of
+from webhook.core.our_container import Injection
 from webhook.core.policy_model import Policy
 from webhook.core.resolve import Asked, Resolution, resolve
 
@@ -134,10 +136,12 @@ def planned(
     ]
     parts = _parts(pod, found, wish, resolution, before.native, problems)
     if parts and not problems:
-        waiting = _waiting(pod, wish, before, injection)
+        fields = _readers(pod, found, parts, wish, injection, problems)
+        fields |= _waiting(pod, wish, before, injection)
         if any(part.env_from for part in parts):
-            waiting["rules"] = policy.key_rules(before.policies)
-        made = _made(pod, found, parts, asked, resolution, injection, waiting, problems)
+            fields["rules"] = policy.key_rules(before.policies)
+        if not problems:
+            made = _made(found, parts, asked, resolution, fields, problems)
     left = found.inline.left(pod, catalog, namespace=namespace, service=wish.service or "")
     # With nothing to inject there is still something to judge: what was hidden, and settings.
     if made is not None or not problems:
@@ -171,6 +175,7 @@ def planned(
             *left,
             *misread(pod, before, wish, catalog),
             *lookalikes.empty(c for c in found.all if c.name in found.served),
+            *brought.from_annotations(pod),
             *told,
         ),
         audits=(*before.settings.audits, *verdict.audits),
@@ -259,9 +264,10 @@ def _parts(
             env_from=env_from,
             own=resolution.own.get(container.name, ()),
         )
-        problems += _overlaps(pod, container, part, wish.files_path)
+        problems += placing.overlaps(pod, container, part, wish.files_path_of(container.name))
         parts.append(part)
     problems += _ordering(pod, wish, parts)
+    problems += placing.refreshed(wish, parts)
     return parts
 
 
@@ -300,23 +306,33 @@ def _unnamed(container: pods.Container, resolution: Resolution) -> Problem:
     )
 
 
-def _made(
+def _readers(
     pod: Mapping[str, Any],
+    found: Targets,
+    parts: list[ContainerPlan],
+    wish: Wish,
+    injection: Injection,
+    problems: list[Problem],
+) -> dict[str, Any]:
+    """Return the field of the plan that says who reads the files; not everybody can."""
+    names = {part.name for part in parts}
+    targets = tuple(c for c in found.all if c.name in names)
+    problems += placing.other_user(pod, targets, wish, injection)
+    user, group = patch.owner(pod, targets, injection, wish.run_as)
+    problems += placing.unreadable(pod, targets, parts, user, group)
+    return {"group": group}
+
+
+def _made(
     found: Targets,
     parts: list[ContainerPlan],
     asked: Asked,
     resolution: Resolution,
-    injection: Injection,
-    waiting: Mapping[str, Any],
+    fields: Mapping[str, Any],
     problems: list[Problem],
 ) -> Made | None:
     names = {part.name for part in parts}
     targets = tuple(c for c in found.all if c.name in names)
-    _, group = patch.owner(pod, targets, injection)
-    unreadable = _unreadable(parts, group)
-    if unreadable:
-        problems += unreadable
-        return None
     plan = Plan(
         namespace=asked.namespace,
         service_account=asked.service_account,
@@ -324,8 +340,7 @@ def _made(
         reads=resolution.reads,
         values=resolution.values,
         containers=tuple(parts),
-        group=group,
-        **waiting,
+        **fields,
         sources=tuple(
             (c.name, name, text) for c in targets for _, name, text in found.inline.references(c)
         ),
@@ -357,53 +372,6 @@ def _waiting(
         "is_patient": is_once or wish.deadline_s is not None,
         "mesh": "" if beside is None else beside.mesh.owner,
     }
-
-
-def _overlaps(
-    pod: Mapping[str, Any], container: pods.Container, part: ContainerPlan, files_path: str
-) -> list[Problem]:
-    """Return a problem for each mount of the container that ours would hide or be hidden by.
-
-    Below a writable emptyDir there is room for ours: the runtime makes the folder and mounts there.
-    """
-    problems = []
-    roomy = pods.writable_mounts(pod, container)
-    for mount in patch.mounts(part, files_path):
-        path = str(mount["mountPath"])
-        place = place_of(path)
-        for raw in container.raw.get("volumeMounts") or ():
-            other = str(raw.get("mountPath")).rstrip("/")
-            theirs = place_of(other).rstrip("/")
-            is_below = f"{place}/".startswith(f"{theirs}/") and place != theirs
-            is_above = f"{theirs}/".startswith(f"{place}/")
-            if is_above or (is_below and other not in roomy):
-                what = f"its volume mount {other or '/'} overlaps {path}, which is ours"
-                hint = "set files-path to a free folder" if path == files_path else ""
-                source = f"container {container.name}"
-                problems.append(Problem(code=errors.POD, what=what, source=source, hint=hint))
-    return problems
-
-
-def _unreadable(parts: list[ContainerPlan], group: int | None) -> list[Problem]:
-    """Return a problem for each explicit mode that would keep its own container from reading.
-
-    The fetcher owns the files: a container of the same user reads them as owner, any other as
-    member of the group, for which the bits of others do not count.
-    """
-    needed = 0o400 if group is None else 0o040
-    hint = "use 0440, or run every container served as one known non-root runAsUser for 0400"
-    return [
-        Problem(
-            code=errors.NAME,
-            what=f'mode "{item.mode:04o}" would keep the container from reading the file',
-            source=f"container {part.name}",
-            target=f"file {item.path}",
-            hint=hint,
-        )
-        for part in parts
-        for item in part.files
-        if item.mode is not None and not item.mode & needed
-    ]
 
 
 def _ordering(pod: Mapping[str, Any], wish: Wish, parts: list[ContainerPlan]) -> list[Problem]:

@@ -13,6 +13,10 @@ from typing import Any
 NAME = "secret-injector"
 """The name of our init container and of our main volume."""
 
+_READING = ("DAC_OVERRIDE", "DAC_READ_SEARCH")
+_READ_ONLY = frozenset(("configMap", "secret", "downwardAPI", "projected", "image", "gitRepo"))
+"""Volumes that nothing can be made in: a mount needs its file or folder there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
@@ -44,6 +48,29 @@ class Container:
             if isinstance(uid, int):
                 return uid
         return None
+
+    def reads_any_file(self, pod: Mapping[str, Any]) -> bool:
+        """Say whether it runs as root with a capability that no file's mode stands against.
+
+        The runtime's default set has CAP_DAC_OVERRIDE; an entry counts before ALL, and a drop
+        before an add.
+        """
+        if self.user(pod) != 0:
+            return False
+        context = self.raw.get("securityContext") or {}
+        if context.get("privileged"):
+            return True
+        changed = context.get("capabilities") or {}
+        added, dropped = (
+            {str(name).upper().removeprefix("CAP_") for name in changed.get(kind) or ()}
+            for kind in ("add", "drop")
+        )
+        for name in _READING:
+            is_default = name == "DAC_OVERRIDE" or "ALL" in added
+            has = name in added or (is_default and "ALL" not in dropped)
+            if has and name not in dropped:
+                return True
+        return False
 
     def exec_hooks(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the pointer and the command of every exec probe and lifecycle hook."""
@@ -93,20 +120,33 @@ def raw_containers(pod: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from body.get("containers") or ()
 
 
-def empty_dirs(pod: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of the pod's emptyDir volumes."""
-    volumes = spec(pod).get("volumes") or ()
-    return frozenset(str(volume.get("name")) for volume in volumes if "emptyDir" in volume)
+def writable_volumes(pod: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the pod's volumes in which a file or a folder can be made."""
+    return frozenset(
+        str(volume.get("name"))
+        for volume in spec(pod).get("volumes") or ()
+        if not any(
+            kind in _READ_ONLY or (isinstance(source, Mapping) and source.get("readOnly"))
+            for kind, source in volume.items()
+        )
+    )
 
 
 def writable_mounts(pod: Mapping[str, Any], container: Container) -> frozenset[str]:
-    """Return where the container has a whole emptyDir to write to: a folder can be made below."""
-    empty = empty_dirs(pod)
+    """Return the paths of the container's mounts in which a file or a folder can be made."""
+    free = writable_volumes(pod)
     return frozenset(
-        str(mount.get("mountPath")).rstrip("/")
+        str(mount.get("mountPath"))
         for mount in container.raw.get("volumeMounts") or ()
-        if mount.get("name") in empty and not mount.get("readOnly") and not mount.get("subPath")
+        if mount.get("name") in free and not mount.get("readOnly")
     )
+
+
+def other_mounts(container: Container) -> list[str]:
+    """Return where devices are put into the container, and its file for a last message."""
+    found = [str(d.get("devicePath")) for d in container.raw.get("volumeDevices") or ()]
+    message = container.raw.get("terminationMessagePath")
+    return [*found, str(message)] if message else found
 
 
 def count(pod: Mapping[str, Any]) -> int:

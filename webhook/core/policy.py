@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from injector.core import budget
 from injector.core.errors import Problem
 from injector.core.plan import KeyRule, Plan
-from webhook.core.annotations import PREFIX, Wish
+from webhook.core.annotations import ANNOTATIONS, PREFIX, Wish
 from webhook.core.catalog import Catalog
 from webhook.core.globs import any_matches
 from webhook.core.policy_judge import Judge, Subject, problem_of
@@ -19,6 +20,12 @@ from webhook.core.policy_model import Policy
 from webhook.core.resolution import Resolution
 
 __all__ = ["Subject", "Verdict", "judge", "key_rules", "matching", "with_defaults"]
+
+# What `env` and `files` add for one container is judged by its keys.
+_SETTINGS_PER_CONTAINER = frozenset(each.name for each in ANNOTATIONS if each.is_per_container) - {
+    "env",
+    "files",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +70,27 @@ def with_defaults(
     settings.sort(key=lambda setting: setting[1] not in setting[0].final)
     found = _Findings()
     for policy, name, text in settings:
-        if chosen.setdefault(name, text) != text and name in policy.final:
-            what = f'{name} is final: "{text}"'
-            found.add(
-                policy, [problem_of(policy, "final", what, source=f"annotation {PREFIX}{name}")]
-            )
+        chosen.setdefault(name, text)
+        if name not in policy.final:
+            continue
+        what = f'{name} is final: "{text}"'
+        found.add(
+            policy,
+            [
+                problem_of(policy, "final", what, source=f"annotation {PREFIX}{each}")
+                for each in (name, *_instead_of(name, given))
+                if chosen[each] != text
+            ],
+        )
     return chosen, found.verdict()
+
+
+def _instead_of(name: str, given: Mapping[str, str]) -> list[str]:
+    """Return the annotations that say otherwise than the setting `name` for one container."""
+    if name not in _SETTINGS_PER_CONTAINER:
+        return []
+    budget.spend(1 + len(given) // 8)
+    return sorted(each for each in given if each.startswith(f"{name}."))
 
 
 def judge(

@@ -101,7 +101,8 @@ def parse_policy(name: str, fields: Fields, problems: list[Problem], version: st
             what = f'"{setting}" is no annotation that can have a default'
             fields.problem("defaults", what, errors.did_you_mean(str(setting), known))
     bare = {str(name).removeprefix(PREFIX): str(text) for name, text in defaults.items()}
-    for problem in parse({name: text for name, text in bare.items() if name in known})[1]:
+    set_by_us = {name: text for name, text in bare.items() if name in known}
+    for problem in parse(set_by_us, is_pods=False)[1]:
         fields.problem("defaults", f"{problem.source}: {problem.what}", problem.hint)
     final = fields.texts("final", pattern=NAME, form="a key or a setting")
     fields.finish()

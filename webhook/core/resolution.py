@@ -15,6 +15,7 @@ class ContainerAsk:
     """One container's part of the wish.
 
     `own` are variables with references in its own `env`, `literals` the names of its other ones;
+    `replaceable` are those of them that have `valueFrom` in every entry, with where it comes from.
     `definitions` what annotations set for it, weakest first; `is_target` says whether the pod's
     service and shared annotations serve it.
     """
@@ -22,6 +23,7 @@ class ContainerAsk:
     name: str
     own: tuple[KeyDef, ...] = ()
     literals: frozenset[str] = frozenset()
+    replaceable: Mapping[str, str] = field(default_factory=dict)
     definitions: tuple[Definitions, ...] = ()
     is_target: bool = True
 

@@ -69,10 +69,16 @@ class _Work:
         set_by_pod: dict[str, KeyDef] = {}
         for definitions in ask.definitions:
             set_by_pod.update({key.name: key for key in definitions.env})
-        self._doubles(ask, set_by_pod)
+        overridden = {
+            name: key
+            for name, key in set_by_pod.items()
+            if key.is_override and name in ask.replaceable
+        }
+        literals = ask.literals - overridden.keys()
+        self._doubles(ask, literals, set_by_pod)
         set_by_pod.update({key.name: key for key in ask.own})
         # Containers for which the pod sets the same keys share one scope, and so its values.
-        foreign = ask.literals & _siblings((*set_by_pod.values(), *_files(ask)))
+        foreign = literals & _siblings((*set_by_pod.values(), *_files(ask)))
         is_own = bool(ask.own or foreign)
         is_plain = not is_own and len(ask.definitions) == 1 and ask.is_target
         scope = Scope(
@@ -84,7 +90,7 @@ class _Work:
             foreign=foreign,
             has_env_from=bool(self._inherited_from or any(d.env_from for d in ask.definitions)),
         )
-        env = self._container_env(ask, set_by_pod, scope)
+        env = self._container_env(ask, literals, set_by_pod, scope)
         files = self._container_files(ask, scope)
         if len(env) > MAX_KEYS or len(files) > MAX_KEYS:
             what = f"{len(env)} variables and {len(files)} files; the limit is {MAX_KEYS} each"
@@ -99,14 +105,18 @@ class _Work:
             self.files[ask.name] = files
 
     def _container_env(
-        self, ask: ContainerAsk, set_by_pod: Mapping[str, KeyDef], scope: Scope
+        self,
+        ask: ContainerAsk,
+        literals: frozenset[str],
+        set_by_pod: Mapping[str, KeyDef],
+        scope: Scope,
     ) -> tuple[EnvItem, ...]:
         inherited = self._inherited if ask.is_target else {}
         items = []
         for name in sorted({*set_by_pod, *inherited}):
             budget.spend()
             found = inherited.get(name)
-            if name in ask.literals:
+            if name in literals:
                 if found is not None:
                     self.hidden.append((ask.name, found.key))
                 continue
@@ -114,6 +124,8 @@ class _Work:
             if name in set_by_pod:
                 key, where, chain = set_by_pod[name], scope, OWN
                 overrode = (found.key, *found.overrode) if found is not None else ()
+                if key.is_override and name in ask.replaceable:
+                    overrode = (_entry(ask, name), *overrode)
             elif found is not None and self._may_steer(name, found):
                 key, where, chain = self.evaluation.inherited(found, scope)
                 overrode = found.overrode
@@ -245,20 +257,35 @@ class _Work:
                 keys[name] = inheritance.stronger(below, found)
         return keys, service.service.definitions.files
 
-    def _doubles(self, ask: ContainerAsk, set_by_pod: Mapping[str, KeyDef]) -> None:
+    def _doubles(
+        self, ask: ContainerAsk, literals: frozenset[str], set_by_pod: Mapping[str, KeyDef]
+    ) -> None:
         own = {key.name for key in ask.own}
         place = f"env of container {ask.name}"
         written = {name for name, key in set_by_pod.items() if not key.taken}
-        for name in sorted(written & (ask.literals | own)):
-            origin = set_by_pod[name].origin
-            what = f'"{name}" is set by {origin} and by {place}'
-            self._problem(Problem(code=errors.DUPLICATE, what=what, source=origin, target=name))
-        for name in sorted(own & ask.literals):
+        for name in sorted(written & (literals | own)):
+            key = set_by_pod[name]
+            what, hint = f'"{name}" is set by {key.origin} and by {place}', ""
+            if key.is_override:
+                hint = "override: true replaces an entry with valueFrom; change one with a value"
+            elif name in ask.replaceable:
+                hint = "write {value: ..., override: true} to replace the entry, or keep one"
+            self._problem(
+                Problem(code=errors.DUPLICATE, what=what, source=key.origin, target=name, hint=hint)
+            )
+        for name in sorted(own & literals):
             what = f'"{name}" stands twice'
             self._problem(Problem(code=errors.DUPLICATE, what=what, source=place, target=name))
 
     def _problem(self, problem: Problem) -> None:
         self.evaluation.problems.append(problem)
+
+
+def _entry(ask: ContainerAsk, name: str) -> KeyDef:
+    """Return the entry of the container's own `env` that an annotation takes the place of."""
+    origin = f"env of container {ask.name}"
+    place = f"{name}: {ask.replaceable[name]}"
+    return KeyDef(name=name, value=(), rule=None, origin=origin, place=place)
 
 
 def _files(ask: ContainerAsk) -> list[FileDef]:

@@ -15,6 +15,11 @@ from tests.e2e.testbed.process import run
 BUSYBOX_IMAGE = "localhost/busybox:testbed"
 """A shell and its commands, `/tmp`, users root and app (1234); sleeps until it is told to end."""
 
+BUSYBOX_APP_IMAGE = "localhost/busybox-app:testbed"
+"""The same, of the user app: as many images, it says by itself who runs it."""
+
+APP_USER = 1234
+
 DISTROLESS_IMAGE = "localhost/distroless:testbed"
 """One static file, `/envdump`; see images/envdump.c for what it does."""
 
@@ -35,9 +40,11 @@ class Entry:
 
 def base_images() -> tuple[Path, ...]:
     """Return the archives of pause, busybox and distroless, made when they are missing."""
+    shell = {"Cmd": ["sh", "-c", _SLEEP], "Env": ["PATH=/bin"]}
     return (
         _archive(PAUSE_IMAGE, (_program("pause"),), {"Entrypoint": ["/pause"]}),
-        _archive(BUSYBOX_IMAGE, _busybox(), {"Cmd": ["sh", "-c", _SLEEP], "Env": ["PATH=/bin"]}),
+        _archive(BUSYBOX_IMAGE, _busybox(), shell),
+        _archive(BUSYBOX_APP_IMAGE, _busybox(), {**shell, "User": str(APP_USER)}),
         _archive(DISTROLESS_IMAGE, (_program("envdump"),), {"Entrypoint": ["/envdump"]}),
     )
 
