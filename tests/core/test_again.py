@@ -190,6 +190,15 @@ def test_a_size_below_ours_is_raised_and_the_rest_of_it_stays():
     }
 
 
+def test_our_container_may_be_without_sizes():
+    """The API server leaves an empty field out."""
+    bare = dataclasses.replace(TODAY, sizing=Sizing(usual=Sizes(), min_allowed={}))
+    pod = injected(injection=bare)
+    del ours(pod)["resources"]
+
+    assert decided(pod, injection=bare).operations == ()
+
+
 def test_an_added_probe_and_hook_of_a_served_container_are_started_by_the_launcher():
     """They came after us, and need the variables as well."""
     pod = injected()

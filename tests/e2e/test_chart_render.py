@@ -109,6 +109,7 @@ def test_defaults_render_these_objects(render):
             for what in ("ephemeral-containers", "pod-updates", "pods")
         ]
         + [("Secret", f"{name}-tls")]
+        + [(kind, f"{name}-images") for kind in ("Role", "RoleBinding")]
         + [("Pod", f"{name}-test"), ("Pod", f"{name}-test-native")]
         + [(f"ClusterRole{kind}", f"{name}-certificates") for kind in ("", "Binding")]
         + [

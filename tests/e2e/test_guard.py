@@ -261,6 +261,10 @@ def _plan(*entries):
     return change
 
 
+def _sources_twice(pod):
+    ours(pod)["env"] += [{"name": "SECRET_INJECTOR_SOURCES", "value": text} for text in "ab"]
+
+
 def _hostile_init(pod):
     pod["spec"]["initContainers"].append(
         {
@@ -330,6 +334,8 @@ REFUSED = {
     "no plan": (_plan(), PLAN),
     "two plans": (_plan({"value": "x"}, {"value": "y"}), PLAN),
     "a plan from elsewhere": (_plan({"valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}), PLAN),
+    "sources twice": (_sources_twice, OURS + "env SECRET_INJECTOR_SOURCES: it is there twice"),
+    "tokens of another under the other name of /var/run": (_over("/run/secrets/kubernetes.io/serviceaccount/tokens"), OURS + "volumeMounts /run/secrets/kubernetes.io/serviceaccount/tokens" + OVER),
     "a sidecar": (_ours(restartPolicy="Always"), OURS + "restartPolicy" + NOT_SET),
     "a device": (_device, OURS + "volumeDevices" + NOT_SET),
     "a report into our volume": (_ours(terminationMessagePath=VOLUME + "/x"), OURS + "terminationMessagePath" + NOT_SET),
@@ -446,6 +452,15 @@ def _hooks(pod):
     app(pod)["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", "1"]}}}
 
 
+def _another_launcher(pod):
+    app(pod)["command"] = ["/other/run", "--", *app(pod)["command"]]
+
+
+def _launched_by_arguments(pod):
+    app(pod)["args"] = [*app(pod)["command"], *app(pod).get("args", [])]
+    app(pod)["command"] = ["/other/run"]
+
+
 def _resources(pod):
     ours(pod)["resources"] = {
         "requests": {"cpu": "1", "memory": "1Gi"},
@@ -476,6 +491,8 @@ ALLOWED = {
     "cloud identity": _identity,
     "foreign variables": _environment,
     "probes and hooks": _hooks,
+    "another launcher in front of ours": _another_launcher,
+    "another launcher that has our command as its arguments": _launched_by_arguments,
     "larger requests and a CPU limit": _resources,
     "pull policy and pull Secrets": _pulled,
     "a volume of the pod with a name like ours": _own_volume,

@@ -34,7 +34,7 @@ def _is_like(there: object, wanted: object, *, may_have_more: bool) -> bool:
     budget.spend()
     if isinstance(wanted, Mapping):
         if not isinstance(there, Mapping):
-            return False
+            return not wanted and says_nothing(there)
         more = there.keys() - wanted.keys()
         return (may_have_more or all(says_nothing(there[name]) for name in more)) and all(
             _is_field_like(name, there.get(name), value, may_have_more=may_have_more)

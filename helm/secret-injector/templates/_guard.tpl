@@ -15,6 +15,11 @@
 {{- uniq $images | toYaml -}}
 {{- end }}
 
+{{/* The image of this release, and those of the one before. As a YAML list. */}}
+{{- define "secret-injector.releaseImages" -}}
+{{- concat (list (include "secret-injector.injectedImage" .)) (include "secret-injector.previousImages" . | fromYamlArray) | uniq | toYaml -}}
+{{- end }}
+
 {{/* The images of the release before: as listed, and on an upgrade what the Deployment says that is there. */}}
 {{- define "secret-injector.previousImages" -}}
 {{- $own := include "secret-injector.injectedImage" . -}}
@@ -54,7 +59,9 @@
 ({{ .image }} in {{ include "secret-injector.texts" $exact }}
 {{- if and $prefixes $digests }} || ({{ include "secret-injector.texts" $prefixes }}.exists(prefix, {{ .image }}.startsWith(prefix)) && {{ include "secret-injector.texts" (uniq $digests) }}.exists(digest, {{ .image }}.endsWith(digest)))
 {{- end -}}
-)
+{{- /* Of a release that a rollback has left: see guard-images.yaml. */ -}}
+{{- $namespace := include "secret-injector.namespace" .root | squote -}}
+{{- $account := printf "%s-images" (include "secret-injector.fullname" .root) | squote }} || authorizer.serviceAccount({{ $namespace }}, {{ $account }}).group('secret-injector.io').resource('images').namespace({{ $namespace }}).name({{ .image }}).check('inject').allowed())
 {{- end }}
 
 {{/* CEL: a list of texts; none of them may hold a quote or a backslash, which the schema sees to. */}}

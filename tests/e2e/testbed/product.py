@@ -6,6 +6,7 @@ made of.
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +70,38 @@ def build_upon(name: str, file: Path, path: str) -> Path:
     _buildah("push", "--quiet", name, f"docker-archive:{archive}:{name}")
     _buildah("rmi", name)
     return archive
+
+
+def build_next(folder: Path) -> tuple[str, Path]:
+    """Build the image of a release after this one, whose plans only it can read.
+
+    Return its name and its archive, which is put in *folder*. It is ours with other versions of the
+    plan, in a module that is compiled when it starts.
+    """
+    source = cache.PROJECT / "injector" / "core" / "plan.py"
+    changed = folder / "plan.py"
+    changed.write_text(
+        re.sub(
+            r"^(VERSION\w*) = (\d+)$",
+            lambda found: f"{found[1]} = {int(found[2]) + 2}",
+            source.read_text(),
+            flags=re.MULTILINE,
+        )
+    )
+    name = IMAGE.replace(":", ":next-")
+    container = _buildah("from", IMAGE).decode().strip()
+    _buildah(
+        "copy", "--quiet", "--chmod=0444", container, str(changed), "/app/injector/core/plan.py"
+    )
+    compiled = "/app/injector/core/__pycache__/plan.*"
+    forget = f"import glob, os; [os.remove(path) for path in glob.glob('{compiled}')]"
+    start = ("--isolation=chroot", "--user=0", container, "--", "/usr/bin/python", "-I", "-S")
+    _buildah("run", *start, "-c", forget)
+    _buildah("commit", "--quiet", "--rm", container, name)
+    archive = folder / "next.tar"
+    _buildah("push", "--quiet", name, f"docker-archive:{archive}:{name}")
+    _buildah("rmi", name)
+    return name, archive
 
 
 def reachable_base(say: Say) -> str:
