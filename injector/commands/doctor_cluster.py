@@ -15,6 +15,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from injector import kubeconfig
@@ -37,6 +38,8 @@ _WEBHOOKS = "app.kubernetes.io/part-of=secret-injector,app.kubernetes.io/compone
 _POLL_S = 0.5
 _CLEANINGS = 10
 _PAGE = "500"
+_DEADLINE_S = 300
+_LEFT_AFTER = timedelta(seconds=2 * _DEADLINE_S)
 _FOUND_EMPTY = 3
 _INVALID = 422
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
@@ -167,11 +170,12 @@ class _Run:
         return {str(item["metadata"]["name"]): item for item in found.get("items") or ()}
 
     def _delete_leftovers(self) -> None:
-        """Delete pods of earlier runs that nobody was left to delete; they have ended."""
+        """Delete pods of earlier runs that nobody was left to delete; they ended long ago."""
         query = {"labelSelector": f"{_NAME_LABEL}={NAME}", "limit": _PAGE}
         found = _ask(self._server, "GET", self._path, "list pods", self._namespace, query=query)
         for item in found.get("items") or ():
-            if (item.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            made = datetime.fromisoformat(str(item["metadata"]["creationTimestamp"]))
+            if datetime.now(UTC) - made > _LEFT_AFTER:
                 self._delete(str(item["metadata"]["name"]))
 
     def _clean(self) -> None:
@@ -224,7 +228,7 @@ def _manifest(name: str, run: str, node: _Node, image: _Image) -> dict[str, Any]
         },
         "spec": {
             "restartPolicy": "Never",
-            "activeDeadlineSeconds": 300,
+            "activeDeadlineSeconds": _DEADLINE_S,
             "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,

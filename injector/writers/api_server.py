@@ -20,6 +20,7 @@ from injector.connection import Unanswered
 from injector.core import errors
 from injector.core.secret import Failure
 from injector.kubeconfig import Kubeconfig
+from injector.writers import refused
 from injector.writers.api_refusal import ApiRefusal
 
 PATIENCE_S = 30
@@ -30,7 +31,15 @@ _MANAGER = "secret-injector"
 
 
 def connect(chosen: Kubeconfig) -> ApiServer:
-    """Return the API server of the context; nothing is asked yet. Raises Refused."""
+    """Return the API server of the context; nothing is asked yet. Raises Refused, FetchFailed.
+
+    A context that impersonates is refused: who does so wants less than their own rights, and the
+    client library would use those.
+    """
+    if chosen.impersonates:
+        what = f'the user of the context "{chosen.context}" acts as somebody else (as)'
+        hint = "--context NAME takes one that does not"
+        raise refused(Failure(code=errors.NOT_SUPPORTED, what=what, hint=hint), chosen.files)
     runner = asyncio.Runner()
     try:
         with kubeconfig.loading(chosen):

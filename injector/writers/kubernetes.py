@@ -36,10 +36,6 @@ def open_writer(store: Store, access: Access) -> KubernetesWriter:
     namespace = chosen.namespace if access.cluster_namespace is None else access.cluster_namespace
     if problems := secret_object.namespace_problems(namespace):
         raise FetchFailed(problems)
-    if chosen.impersonates:  # who does so wants less than their own rights
-        what = f'the user of the context "{chosen.context}" acts as somebody else (as)'
-        hint = "--context NAME takes one that does not"
-        raise refused(Failure(code=errors.NOT_SUPPORTED, what=what, hint=hint), chosen.files)
     return KubernetesWriter(api_server.connect(chosen), store.name, namespace, access)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
@@ -57,6 +58,7 @@ class Kubelets(SecretApi):
         (node,) = term["matchFields"][0]["values"]
         how = self.ends.get(node, 0)
         ended = [{"name": "read", "state": {"terminated": {"exitCode": how}}}]
+        pod["metadata"]["creationTimestamp"] = "2026-01-31T12:00:00Z"
         pod["status"] = how if isinstance(how, dict) else {"containerStatuses": ended}
         self.made.append((namespace, pod))
         self.pods[pod["metadata"]["name"]] = pod
@@ -77,9 +79,9 @@ def cluster(tmp_path, monkeypatch):
 def doctor(cluster, capsys):
     """Return a function that runs the command and returns status, output and messages."""
 
-    def run(*argv):
+    def run(*argv, left=()):
         done = cli.run(["doctor", "--cluster", *argv])
-        assert cluster.api.pods == {}
+        assert tuple(cluster.api.pods) == left
         return done, *capsys.readouterr()
 
     return run
@@ -236,6 +238,32 @@ def test_a_pod_that_does_not_start_proves_nothing_and_says_why(cluster, doctor):
     assert done == 7
     assert "injected.nativeEnv: auto is right" in out
     assert "SI-504 node b: the pod did not end within 1 s: ImagePullBackOff" in err
+
+
+def test_pods_that_a_killed_run_left_are_deleted_and_those_of_one_beside_are_not(cluster, doctor):
+    """Old ones have ended by themselves; young ones may be somebody's who looks right now."""
+    release(cluster)
+    node(cluster, "a")
+    labels = {"app.kubernetes.io/name": "secret-injector-doctor"}
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for name, made in (("old", "2026-01-31T12:00:00Z"), ("young", now)):
+        metadata = {"name": name, "labels": labels, "creationTimestamp": made}
+        cluster.api.pods[name] = {"metadata": metadata}
+
+    done, _, _ = doctor(left=("young",))
+
+    assert done == 0
+
+
+def test_a_context_that_acts_as_somebody_else_is_refused(cluster, doctor, tmp_path):
+    """The library would use the person's own rights."""
+    document = json.loads((tmp_path / "config").read_text())
+    document["users"][0]["user"] = {"as": "somebody"}
+    (tmp_path / "config").write_text(json.dumps(document))
+
+    done, _, err = doctor()
+
+    assert (done, err.split()[0]) == (2, "SI-112")
 
 
 @pytest.mark.parametrize(
