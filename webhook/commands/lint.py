@@ -28,12 +28,12 @@ from webhook.core import (
     resources,
     review,
     validate,
+    workloads,
     yamltext,
 )
 from webhook.core import pod as pods
 from webhook.core.annotations import PREFIX, ours
 from webhook.core.manifests import PodTemplate
-from webhook.core.review import Kind, Request
 
 EXAMPLES = """\b
 Examples:
@@ -110,6 +110,9 @@ def findings(world: World) -> Iterator[Finding]:
         for problem in problems
         if _is_own(problem, document, world)
     }
+    templates: dict[int, list[PodTemplate]] = {}
+    for document, template in world.pods:
+        templates.setdefault(id(document), []).append(template)
     for document, problems in zip(world.documents, wrong, strict=True):
         kind = str(document.raw.get("kind") or "")
         for problem in problems:
@@ -129,9 +132,7 @@ def findings(world: World) -> Iterator[Finding]:
         yield from _misplaced(document, kind)
         yield from _advice(document, kind)
         yield from _misread(world, document, kind, problems)
-        templates = [template for owner, template in world.pods if owner is document]
-        for line, problem in slips.of_document(document, templates):
-            yield replace(_finding(document, problem), line=line)
+        yield from _slips(document, templates.get(id(document), ()))
     told.update(*wrong)
     for document, template in world.pods:
         yield from _pod(world, document, template, told)
@@ -238,10 +239,17 @@ def _annotated_literals(document: Document, template: PodTemplate) -> Iterator[F
 
 
 def _misplaced(document: Document, kind: str) -> Iterator[Finding]:
-    request = Request(uid="offline", kind=Kind(kind=kind), operation="CREATE", object=document.raw)
-    if kind in manifests.TEMPLATES:
-        for text in validate.validate(request, offline.EMPTY).warnings:
+    if kind not in offline.KINDS:
+        for text in workloads.misplaced(document.raw):
             yield _warning(document, text)
+
+
+def _slips(document: Document, templates: Sequence[PodTemplate]) -> Iterator[Finding]:
+    """Yield the names that were meant otherwise; annotations that do nothing are warnings."""
+    for line, problem in slips.of_document(document, templates):
+        is_harmless = problem.code is slips.MISPLACED and not problem.source
+        finding = _finding(document, problem, level="warning" if is_harmless else "error")
+        yield replace(finding, line=line)
 
 
 def _misread(

@@ -6,7 +6,7 @@ group is nearly one of ours. Each would run without its values, and nothing woul
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from injector.core import errors, reporting
@@ -18,7 +18,7 @@ from webhook.core import again, lookalikes, sidecars
 from webhook.core import pod as pods
 from webhook.core.annotation_table import ANNOTATIONS, INJECT, PREFIX
 from webhook.core.annotations import ours, parse
-from webhook.core.manifests import TEMPLATES, PodTemplate
+from webhook.core.manifests import PodTemplate
 
 API_VERSION = f"{PREFIX}v1alpha1"
 _NAMES = tuple(annotation.name for annotation in ANNOTATIONS)
@@ -28,8 +28,11 @@ _MAX_DEPTH = 32
 Slip = tuple[int, Problem]
 """The line of a document, and what is wrong there."""
 
+MISPLACED = errors.ANNOTATION_VALUE
+"""The code of annotations that do nothing where they are: a warning, as at admission."""
 
-def of_document(document: Document, templates: list[PodTemplate]) -> Iterator[Slip]:
+
+def of_document(document: Document, templates: Sequence[PodTemplate]) -> Iterator[Slip]:
     """Yield slips in the names of a document: its kind, its group, annotations and labels."""
     yield from _of_kind(document)
     read = {place for template in templates for place in template.annotated}
@@ -106,19 +109,18 @@ def _of_kind(document: Document) -> Iterator[Slip]:
 
 
 def _elsewhere(
-    document: Document, path: str, names: Mapping[str, Any], templates: list[PodTemplate]
+    document: Document, path: str, names: Mapping[str, Any], templates: Sequence[PodTemplate]
 ) -> Iterator[Slip]:
     """Yield what is wrong with annotations of ours that no pod was found to have."""
     found = ours(names)
-    kind = str(document.raw.get("kind") or "")
-    if not found or (kind in TEMPLATES and path == "metadata.annotations"):
-        return  # the webhook's own warning says where they belong
+    if not found:
+        return
     if templates:
-        listed = ", ".join(PREFIX + name for name in sorted(found)[:3])
-        what = f"{listed} at {path} does nothing"
-        hint = f"move it to {templates[0].annotated[0]}"
-        problem = Problem(code=errors.ANNOTATION_VALUE, what=what, source=kind, hint=hint)
-        yield document.line_of(path), problem
+        # Of the object's own annotations the webhook says where they belong.
+        if path != "metadata.annotations":
+            listed = ", ".join(PREFIX + name for name in sorted(found)[:3])
+            what = f"{listed} at {path} does nothing; move it to {templates[0].annotated[-1]}"
+            yield document.line_of(path), Problem(code=MISPLACED, what=what)
         return
     texts = {name: text for name, text in found.items() if isinstance(text, str)}
     for problem in parse(texts)[1]:
