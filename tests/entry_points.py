@@ -19,6 +19,8 @@ from injector.connection import Unanswered
 from injector.core import (
     claims,
     dotenv,
+    env_from,
+    errors,
     filters,
     grammar,
     pattern,
@@ -30,7 +32,7 @@ from injector.core import (
     stores,
 )
 from injector.core.errors import Refused
-from injector.core.plan import Rule
+from injector.core.plan import ContainerPlan, EnvFrom, KeyRule, Rule
 from injector.core.rules import breaches
 from injector.core.secret import NotJson, Secret
 from injector.core.stores import address
@@ -44,9 +46,11 @@ from injector.providers.vault import answers as vault_answers
 from tests import asking
 from webhook.core import (
     annotations,
+    from_entries,
     globs,
     lookalikes,
     migrate,
+    migrate_external,
     policy_model,
     resources,
     review,
@@ -318,6 +322,35 @@ def _pod(text):
     whole_review(asking.pod({"inject": "true", "service": "app", "env": text}, **container))
 
 
+def _from_entry(text):
+    names = [text[at : at + 64] for at in range(0, min(len(text), 4096), 64)]
+    entry = {
+        "from": text,
+        "keys": names,
+        "prefix": text[:64],
+        "rename": {name: name[::-1] for name in names},
+    }
+    for data in (entry, {**entry, "from": "vault:secret/a"}):
+        from_entries.read(data, "from", origin="test", code=errors.RESOURCE, problems=[])
+
+
+def _keys_of_a_secret(text):
+    names = [text[at : at + 16] for at in range(0, len(text), 16)]
+    entry = EnvFrom(value=0, keys=("*a*a", text[:64]), rename=(("a", text[:64]),))
+    rules = [KeyRule(policy="p", action="Deny", deny=(text[:64],), final=("*a",))]
+    env_from.chosen(ContainerPlan(name="app", env_from=(entry,)), rules, {0: names})
+
+
+def _external_secret(text):
+    remote = {"key": text, "property": text, "version": text}
+    rewrite = {"regexp": {"source": text, "target": text}}
+    spec = {
+        "data": [{"secretKey": text, "remoteRef": remote}],
+        "dataFrom": [{"extract": {"key": text}, "rewrite": [rewrite]}],
+    }
+    migrate_external.service_of({"metadata": {"name": text}, "spec": spec}, store="vault")
+
+
 def _migrated(text):
     migrate.value(text, store="vault")
     migrate.value("vault:" + text, store="vault")
@@ -470,6 +503,11 @@ ENTRY_POINTS = {
         read=_lookalike,
         signs="${}#()[]<>:/@+ab.-\\ ",
         openings=("", "${vault:", "vault:a#", "#(", "<path:", "ref+a", "secret-injector"),
+    ),
+    "from entry": EntryPoint(read=_from_entry, signs='*:/#@{}"a_=', openings=("", "vault:", "*")),
+    "keys of a secret": EntryPoint(read=_keys_of_a_secret, signs="*a_=LD", openings=("", "LD_")),
+    "external secret": EntryPoint(
+        read=_external_secret, signs="$(.*)/{}1a_", openings=("", "A$1", "(.*)")
     ),
     "migrate": EntryPoint(
         read=_migrated,

@@ -9,16 +9,20 @@ and left out, never guessed. Formats: the annotations of hashicorp/vault-k8s (pr
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from injector.core import reference
 from injector.core.plan_codec import is_absolute_path
+from injector.core.reference import StoreRead, format_reference
 from webhook.core import mount_paths
 
 VAULT_K8S = "vault.hashicorp.com/"
 BANK_VAULTS = ("vault.security.banzaicloud.io/", "secrets-webhook.security.bank-vaults.io/")
 
 _REFERENCE = re.compile(r"(?P<path>[^#\s]+)#(?P<field>[^#{}\s]+)(?:#(?P<version>[0-9]+))?")
+_WHOLE = re.compile(r"(?P<path>[^#\s{}]+)(?:#(?P<version>[0-9]+))?")
 _INLINE = "${vault:"
 _OTHER_STORE = re.compile(r"(?:bao|file|azure|gcp):|arn:aws:(?:secretsmanager|ssm):")
 _FIELD_IN_TEMPLATE = re.compile(
@@ -42,14 +46,15 @@ _NEEDLESS = re.compile(
 class Translation:
     """What to write instead: our env and files, the names to drop, and what could not be said.
 
-    `env` of a container replaces the value of its entry in place; `left` maps what was left out to
-    the reason.
+    `env` of a container replaces the value of its entry in place; `sources` are entries of
+    `__from`; `left` maps what was left out to the reason.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, object] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[Mapping[str, object], ...] = ()
     left: tuple[tuple[str, str], ...] = ()
 
 
@@ -65,6 +70,7 @@ def translation(found: Mapping[str, str], *, store: str) -> Translation | None:
     settings: dict[str, str] = {}
     left: list[tuple[str, str]] = []
     env: dict[str, str] = {}
+    sources: list[Mapping[str, object]] = []
     by_name = {key.partition("/")[2]: text for key, text in theirs.items()}
     for key, text in theirs.items():
         name = key.partition("/")[2]
@@ -83,16 +89,56 @@ def translation(found: Mapping[str, str], *, store: str) -> Translation | None:
                 )
             )
         elif name in ("vault-from-path", "vault-env-from-path"):
-            left.append(
-                (key, "all keys of a path as variables: name each, or declare a ServiceSecrets")
-            )
+            _from_path(key, text, store, sources, left)
         elif name in ("mutate", "agent-inject") and text in ("skip", "false"):
             settings["inject"] = "false"
         else:
             left.append((key, "has no equal here"))
     return Translation(
-        env=env, files=files, drop=tuple(theirs), settings=settings, left=tuple(left)
+        env=env,
+        files=files,
+        drop=tuple(theirs),
+        settings=settings,
+        sources=tuple(sources),
+        left=tuple(left),
     )
+
+
+def env_from(entries: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, object]], list[Any]]:
+    """Return entries of `__from` for the Secrets of an `envFrom`, and what is left of it.
+
+    Of what brings one name the last counts, and ours are stronger than all of `envFrom`: a Secret
+    in front of a ConfigMap stays where it is.
+    """
+    last = max((i for i, each in enumerate(entries) if not each.get("secretRef")), default=-1)
+    found: list[dict[str, object]] = []
+    for each in entries[last + 1 :]:
+        ref = each["secretRef"]
+        made: dict[str, object] = {"from": f"k8s:{ref.get('name')}", "keys": ["*"]}
+        if each.get("prefix"):
+            made["prefix"] = each["prefix"]
+        if ref.get("optional"):
+            made["required"] = False
+        found.append(made)
+    return found, list(entries[: last + 1])
+
+
+def _from_path(
+    key: str,
+    text: str,
+    store: str,
+    sources: list[Mapping[str, object]],
+    left: list[tuple[str, str]],
+) -> None:
+    """Translate a list of paths, all of whose keys become variables; of each name the last wins."""
+    for each in text.split(","):
+        found = _WHOLE.fullmatch(each.strip())
+        where = path(found["path"]) if found is not None else ""
+        if found is None or reference.path_problem(where):
+            left.append((key, _WHY_NOT))
+            continue
+        read = StoreRead(store=store, path=where, version=found["version"])
+        sources.append({"from": format_reference(read), "keys": ["*"]})
 
 
 def value(text: str, *, store: str) -> tuple[str | None, str | None]:
