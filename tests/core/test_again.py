@@ -12,10 +12,11 @@ from injector.core import plan_codec
 from injector.core.record import replace
 from tests import asking, strategies
 from tests.tampering import CLUSTER, app, asked, injected, ours, plan_entry, volume
-from webhook.core import decide, review, sources_text
+from webhook.core import decide, final_state, review, sources_text
 from webhook.core.catalog import Catalog
 from webhook.core.images import Images
 from webhook.core.our_container import Injection
+from webhook.core.sidecars import Sidecar
 from webhook.core.sizing import Sizes, Sizing, quantities
 
 LISTED = "mirror.example/injector:1"
@@ -629,3 +630,106 @@ def test_a_mount_over_our_tokens_by_their_other_path_goes():
 
     assert renewed(pod) == before
     assert volume(before, "secret-injector-sources")
+
+
+def verdict(pod, *objects, injection=TODAY, images=None, **options):
+    """Return what is said of a finished pod: the reason why it passes, or the problems."""
+    images = images or Images(own=injection.image, listed=injection.listed_images)
+    catalogs = [Catalog.of(objects or CLUSTER)]
+    outcome = final_state.judge(asking.request(pod), catalogs, injection, images, **options)
+    if outcome.kind == "allow":
+        return outcome.reason
+    return [problem.line() for problem in outcome.problems]
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_stays_in_the_second_round_passes_in_the_finished_pod(name):
+    """The last look is as wide as the one before, for what another webhook does after it."""
+    pod = injected(with_references())
+    KEPT[name](pod)
+
+    assert verdict(pod) == "as_decided"
+
+
+@pytest.mark.parametrize("name", OTHER_SETTINGS)
+def test_replicas_of_other_settings_let_each_others_pods_pass(name):
+    """Whichever of two injected a pod, and whichever judges it."""
+    other = OTHER_SETTINGS[name]
+    for writer, judge in ((other, TODAY), (TODAY, other)):
+        is_same = writer.image == judge.image
+        images = Images(own=judge.image, before=() if is_same else (writer.image,))
+        pod = injected(with_references(), injection=writer)
+
+        expected = "as_decided" if is_same else "other_release"
+        assert verdict(pod, injection=judge, images=images) == expected
+
+
+def test_replicas_that_skip_other_containers_let_each_others_pods_pass():
+    """Whom nobody asked to serve is no boundary: the pod could name the container."""
+    mine = Sidecar(owner="Acme", names=("aux",), images=("*",))
+    skipping = dataclasses.replace(TODAY, skipped=(mine,))
+    for writer, judge in ((skipping, TODAY), (TODAY, skipping)):
+        pod = injected(injection=writer)
+
+        assert verdict(pod, injection=judge) == "as_decided"
+        assert renewed(pod, injection=judge)
+
+
+def test_replicas_that_know_no_native_variables_let_those_pass_that_were_launched():
+    """`nativeEnv` changes to never, and a pod whose containers have commands does not mind."""
+    asks = asked()
+    app(asks, "aux")["command"] = ["/bin/aux"]
+    pod = injected(asks)
+    for mode in ("never", "always", "auto"):
+        assert verdict(pod, injection=dataclasses.replace(TODAY, native_env=mode)) == "as_decided"
+
+
+def test_a_plan_that_only_the_release_before_reads_passes_while_this_replica_is_new():
+    """After a rollback the release before is the later one; later on its plans are not believed."""
+    before = "registry.example/secret-injector@sha256:" + "ff" * 32
+    images = Images(own=TODAY.image, before=(before,))
+    pod = injected()
+    _of_the_next_release(pod)
+
+    assert verdict(pod, images=images, is_new=True) == "of_another_release"
+    [line] = verdict(pod, images=images)
+    assert line.startswith("SI-135 container secret-injector, env SECRET_INJECTOR_PLAN")
+
+
+def test_a_copy_without_annotations_is_refused_with_the_flag_that_keeps_them():
+    """`kubectl debug --copy-to` leaves them out, and the copy asks for nothing."""
+    pod = injected()
+    pod["metadata"] = {"name": "copy"}
+    outcome = final_state.judge(
+        asking.request(pod), [Catalog.of(CLUSTER)], TODAY, Images(own=TODAY.image)
+    )
+
+    assert review.message(outcome) == (
+        "SI-135 container secret-injector: the pod carries it and does not ask for injection\n"
+        "       hint: copy the annotations too: kubectl debug --copy-to NAME --keep-annotations"
+    )
+
+
+def test_overridden_entries_and_placed_files_are_found_again():
+    """An entry that an annotation replaced is gone from the pod, and its variable is not."""
+    asks = asking.pod(
+        {
+            "env": 'PW: {value: "#{vault:kv/a#x}", override: true}\n"dot.ted": "#{vault:kv/a#y}"',
+            "files": 'key: {value: "#{vault:kv/a#x}", path: /srv/app/key.pem}',
+        },
+        env=[{"name": "PW", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+    )
+    pod = injected(asks)
+
+    assert decided(pod).operations == ()
+    assert verdict(pod) == "as_decided"
+
+
+def test_keys_by_pattern_may_come_before_variables_of_others():
+    """Names that the container has by now win over those of `__from`, so the plan knows them."""
+    asks = asking.pod({"env": '__from: [{from: "vault:kv/a", prefix: "DB_", keys: ["*"]}]'})
+    pod = injected(asks)
+    _variables(pod)
+
+    assert verdict(pod) == "as_decided"
+    assert verdict(renewed(pod)) == "as_decided"

@@ -36,6 +36,7 @@ from webhook.core import (
     our_container,
     patch,
     plan_bound,
+    renewal,
     review,
     sources_text,
 )
@@ -213,9 +214,9 @@ def _wrong_fetcher(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> Itera
     for field in ("command", "args"):
         if there.get(field) != wanted[field]:
             yield _problem("it is not the injector's", source=f"{_OURS}, {field}")
-    context, made = there.get("securityContext") or {}, wanted["securityContext"]
+    context, made = there.get("securityContext") or {}, renewal.rights(there, wanted)
     # Of two users that are not root one is as good as the other: who reads what is the group's.
-    for field in made:
+    for field in wanted["securityContext"]:
         if field not in ("runAsUser", "runAsGroup") and not covers(context.get(field), made[field]):
             yield _problem("it is not the injector's", source=f"{_OURS}, securityContext.{field}")
     for field in _ADDED:

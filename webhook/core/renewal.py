@@ -68,7 +68,7 @@ def merged(there: Entry, wanted: Entry, injection: Injection) -> dict[str, Any]:
     if there.get("imagePullPolicy") == "Always":
         found["imagePullPolicy"] = "Always"
     found["resources"] = resources(there.get("resources") or {}, wanted.get("resources") or {})
-    found["securityContext"] = _rights(there.get("securityContext") or {}, wanted)
+    found["securityContext"] = rights(there, wanted)
     found["env"] = _variables(there.get("env") or (), wanted["env"])
     found["volumeMounts"] = _mounts(there.get("volumeMounts") or (), wanted["volumeMounts"])
     return found | {
@@ -248,9 +248,12 @@ def _mounts(there: Sequence[Entry], wanted: Sequence[Entry]) -> list[Entry]:
     return [*found, *own.values()]
 
 
-def _rights(there: Entry, wanted: Entry) -> dict[str, Any]:
-    """Return the security context: ours, and what others added that gives no rights."""
-    made = dict(wanted["securityContext"])
+def rights(raw: Entry, wanted: Entry) -> dict[str, Any]:
+    """Return the security context for our container: ours, and what was added and gives no rights.
+
+    `raw` is the container that is there; more capabilities may be dropped than we drop.
+    """
+    there, made = raw.get("securityContext") or {}, dict(wanted["securityContext"])
     capabilities = there.get("capabilities") or {}
     if "ALL" in (capabilities.get("drop") or ()) and not capabilities.get("add"):
         made["capabilities"] = capabilities
