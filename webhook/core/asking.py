@@ -261,6 +261,8 @@ def _expanded_places(
 def _replaceable(container: Container) -> dict[str, str]:
     """Return the variables whose entries all have `valueFrom`, and what stands there."""
     found: dict[str, str] = {}
+    if not any("valueFrom" in entry for entry in container.env):
+        return found
     others = set()
     for entry in container.env:
         name, source = str(entry.get("name")), entry.get("valueFrom")

@@ -48,7 +48,12 @@ def copied(pod: Mapping[str, Any]) -> dict[str, str]:
     They decide what the pod is warned of, and are cut to what is looked at.
     """
     annotations = pods.annotations_of(pod)
-    names = {_copied(entry) for raw in pods.raw_containers(pod) for entry in raw.get("env") or ()}
+    names = {
+        _copied(entry)
+        for raw in pods.raw_containers(pod)
+        for entry in raw.get("env") or ()
+        if "valueFrom" in entry
+    }
     return {
         name: text[: lookalikes.MAX_TEXT]
         for name in sorted(names)

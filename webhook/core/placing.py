@@ -27,10 +27,16 @@ def overlaps(
     and mounts there. In one that is only read it cannot.
     """
     found = patch.mounts(part, files_path)
-    roomy = {mount_paths.canonical(path) for path in pods.writable_mounts(pod, container)}
-    theirs = [str(raw.get("mountPath")) for raw in container.raw.get("volumeMounts") or ()]
-    theirs += pods.other_mounts(container)
-    others = {mount_paths.canonical(path): path for path in theirs}
+    free = pods.writable_volumes(pod)
+    others: dict[str, str] = {}
+    roomy = set()
+    for raw in container.raw.get("volumeMounts") or ():
+        path = str(raw.get("mountPath"))
+        place = mount_paths.canonical(path)
+        others[place] = path
+        if raw.get("name") in free and not raw.get("readOnly"):
+            roomy.add(place)
+    others |= {mount_paths.canonical(path): path for path in pods.other_mounts(container)}
     in_order = sorted(others)
     budget.spend((len(found) + len(in_order)) // 8)
     source = f"container {container.name}"

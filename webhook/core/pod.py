@@ -132,16 +132,6 @@ def writable_volumes(pod: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def writable_mounts(pod: Mapping[str, Any], container: Container) -> frozenset[str]:
-    """Return the paths of the container's mounts in which a file or a folder can be made."""
-    free = writable_volumes(pod)
-    return frozenset(
-        str(mount.get("mountPath"))
-        for mount in container.raw.get("volumeMounts") or ()
-        if mount.get("name") in free and not mount.get("readOnly")
-    )
-
-
 def other_mounts(container: Container) -> list[str]:
     """Return where devices are put into the container, and its file for a last message."""
     found = [str(d.get("devicePath")) for d in container.raw.get("volumeDevices") or ()]
