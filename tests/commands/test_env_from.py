@@ -152,3 +152,73 @@ spec:
         "environment.yaml:6: error: SI-119 spec.env.__from (EnvironmentSecrets dev): an environment"
         " names each of its keys: write NAME: '#{store:path#key}'"
     )
+
+
+POLICIES = """\
+kind: ClusterInjectionPolicy
+metadata: {name: guard}
+spec: {rules: {keys: {deny: ["*_ROOT"]}}, final: [DB_URL]}
+---
+kind: ClusterInjectionPolicy
+metadata: {name: watch}
+spec: {action: Warn, rules: {keys: {deny: ["*TOKEN*"]}}}
+"""
+TAKES = """\
+secret-injector.io/env: '{DB_URL: mine, __from: {from: "vault:secret/a@3", keys: ["*"]}}'
+"""
+SERVES = """\
+kind: ServiceSecrets
+metadata: {name: s, namespace: shop}
+spec: {from: [{from: "vault:secret/s", keys: ["*"]}]}
+"""
+
+
+def case(text, annotations=TAKES):
+    """Return the text of a file with one case about a pod."""
+    named = yaml.safe_load(annotations)
+    pod = yaml.safe_load(POD)
+    pod["metadata"]["annotations"] = named
+    return yaml.safe_dump({"cases": [{"name": "it", "pod": pod, **yaml.safe_load(text)}]})
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('{expect: warn, keys: {"vault:secret/a@3": [A, X_ROOT]}, leftOut: [X_ROOT]}', ""),
+        ('{expect: warn, keys: {"vault:secret/a@3": [PATH]}, codes: [SI-118]}', ""),
+        ('{expect: warn, keys: {"vault:secret/a@3": [TOKEN]}, policies: [watch], leftOut: []}', ""),
+        ('{expect: allow, keys: {"vault:secret/a@3": [A, DB_URL]}}', ""),
+        ("{expect: allow}", ""),
+        ('{expect: allow, keys: {"vault:secret/a@3": [X_ROOT]}}', "expected allow, got warn"),
+        (
+            '{expect: warn, keys: {"vault:secret/a@3": [X_ROOT]}, leftOut: []}',
+            "left out are X_ROOT",
+        ),
+        (
+            '{expect: allow, keys: {"vault:secret/a": [A]}}',
+            "vault:secret/a is no secret that the pod takes all keys of",
+        ),
+    ],
+)
+def test_policy_test_judges_keys_that_a_case_names(command, tmp_path, text, what):
+    """The secret is not read: the case says what is in it, and which variables do not come."""
+    (tmp_path / "cases.yaml").write_text(case(text))
+
+    status, out, _ = command("policy", "test", "--cases", "cases.yaml", p=POLICIES, store=STORE)
+
+    assert out.splitlines()[0] == (f"FAIL  it: {what}" if what else "ok    it")
+    assert status == (3 if what else 0)
+
+
+def test_policy_test_knows_that_the_pod_may_not_set_a_final_key_of_its_services_secret(
+    command, tmp_path
+):
+    """What would fail the fetch is a denial."""
+    annotations = "{secret-injector.io/service: s, secret-injector.io/env: 'DB_URL: mine'}"
+    text = '{expect: deny, policies: [guard], codes: [SI-121], keys: {"vault:secret/s": [DB_URL]}}'
+    (tmp_path / "cases.yaml").write_text(case(text, annotations))
+    files = {"p": POLICIES, "store": STORE, "s": SERVES}
+
+    status, out, _ = command("policy", "test", "--cases", "cases.yaml", **files)
+
+    assert (status, out.splitlines()[0]) == (0, "ok    it")

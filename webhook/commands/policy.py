@@ -7,13 +7,16 @@ cases:
     expect: deny                # allow, warn or deny
     policies: [tenancy]         # those that must speak; absent, any may
     codes: [SI-121]             # those that must occur; absent, any may
+    keys:                       # what secrets hold that all keys are taken of
+      "vault:secret/team-a/db": [USER, ROOT]
+    leftOut: [DB_ROOT]          # exactly the variables that the fetcher leaves out; absent, any may
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,16 @@ import click
 import yaml
 
 from injector import nesting
-from injector.core import errors
+from injector.core import env_from, errors
+from injector.core.env_from import Told
 from injector.core.errors import Problem, Refused
 from injector.core.fields import Fields
+from injector.core.plan import Pick
 from webhook.commands import documents, offline, upgrade
 from webhook.commands.offline import World
 from webhook.core import decide, manifests
 from webhook.core.catalog import Catalog
+from webhook.core.manifests import PodTemplate
 from webhook.core.review import Outcome
 
 EXAMPLES = """\b
@@ -49,6 +55,8 @@ class Case:
     expect: str
     policies: tuple[str, ...]
     codes: tuple[str, ...]
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: tuple[str, ...] | None = None
 
 
 @click.group("policy")
@@ -96,6 +104,14 @@ def run(case: Case, catalog: Catalog) -> tuple[Outcome, str]:
     if template is None:
         return Outcome(kind="skip", reason="no_pod"), "the manifest makes no pods"
     outcome = decide.decide(manifests.request(template), catalog, offline.INJECTION)
+    told, unread = _told(case, template, catalog)
+    if unread:
+        return outcome, f"{unread} is no secret that the pod takes all keys of"
+    failures = tuple(_problem(line) for line in told if line.is_failure)
+    if failures:
+        outcome = replace(outcome, kind="deny", problems=(*outcome.problems, *failures))
+    warnings = [_problem(line).line() for line in told if not line.is_failure]
+    outcome = replace(outcome, warnings=(*outcome.warnings, *warnings))
     said = [*(problem.line() for problem in outcome.problems), *outcome.warnings]
     found = "deny" if outcome.kind == "deny" else "warn" if outcome.warnings else "allow"
     if found != case.expect:
@@ -104,8 +120,46 @@ def run(case: Case, catalog: Catalog) -> tuple[Outcome, str]:
     if silent:
         return outcome, f"policy {', '.join(silent)} did not speak"
     codes = {problem.code.id for problem in outcome.problems}
+    codes |= {line.code.id for line in told}
     absent = [code for code in case.codes if code not in codes]
-    return outcome, f"{', '.join(absent)} did not occur" if absent else ""
+    if absent:
+        return outcome, f"{', '.join(absent)} did not occur"
+    left_out = sorted({line.name for line in told if line.is_left_out})
+    if case.left_out is not None and left_out != sorted(case.left_out):
+        return outcome, f"left out are {', '.join(left_out) or 'none'}"
+    return outcome, ""
+
+
+def _told(case: Case, template: PodTemplate, catalog: Catalog) -> tuple[list[Told], str]:
+    """Return what the fetcher would tell of the keys of the case, and a secret that it reads not.
+
+    Names are all that it judges, so the case can say them.
+    """
+    made = decide.make(template.namespace, template.pod, catalog, offline.INJECTION)[0]
+    if made is None or not case.keys:
+        return [], ""
+    plan = made.plan
+    wanted = dict(case.keys)
+    found: dict[int, Sequence[str]] = {}
+    for part in plan.containers:
+        for entry in part.env_from:
+            pick = plan.values[entry.value].parts[0]
+            if isinstance(pick, Pick):
+                store, _, rest = plan.where(pick).partition(" ")
+                found[entry.value] = case.keys.get(f"{store}:{rest}", ())
+                wanted.pop(f"{store}:{rest}", None)
+    if wanted:
+        return [], next(iter(wanted))
+    told = []
+    for part in plan.containers:
+        told += env_from.chosen(part, plan.rules, found)[1]
+    return told, ""
+
+
+def _problem(line: Told) -> Problem:
+    return Problem(
+        code=line.code, what=line.what, source=f"key {line.key}", target=line.name, hint=line.hint
+    )
 
 
 def load(file: Path, *, namespace: str) -> list[Case]:
@@ -138,6 +192,7 @@ def _case(fields: Fields, file: Path, namespace: str) -> Case:
         manifest = {"kind": "Pod", **pod}
     if not manifest:
         fields.problem("pod", "must be a manifest, or the name of a file with one")
+    left_out = fields.texts("leftOut")
     case = Case(
         name=fields.text("name"),
         manifest=manifest,
@@ -145,6 +200,16 @@ def _case(fields: Fields, file: Path, namespace: str) -> Case:
         expect=fields.text("expect", pattern=_EXPECT, form="allow, warn or deny"),
         policies=fields.texts("policies"),
         codes=fields.texts("codes"),
+        keys=_keys(fields),
+        left_out=left_out if fields.has("leftOut") else None,
     )
     fields.finish()
     return case
+
+
+def _keys(fields: Fields) -> dict[str, tuple[str, ...]]:
+    """Take `keys`: secrets, written as in `from`, to the names of their keys."""
+    child = fields.child("keys")
+    found = {secret: child.texts(secret, most=env_from.MAX_KEYS) for secret in child.names()}
+    child.finish()
+    return found
