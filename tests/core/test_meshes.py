@@ -72,6 +72,29 @@ def test_a_mesh_that_comes_after_us_is_gone_behind_in_the_second_round(at):
     assert (third.reason, third.operations) == ("already_injected", ())
 
 
+@pytest.mark.parametrize(
+    ("owner", "redirecting"),
+    [
+        ("Istio", container("istio-init", "istio/proxyv2")),
+        ("Linkerd", container("linkerd-init", "cr.l5d.io/linkerd/proxy-init:1")),
+        ("Consul", container("consul-connect-inject-init", "hashicorp/consul-k8s-control-plane")),
+        ("Kuma", container("kuma-init", "kumahq/kuma-init:2")),
+    ],
+)
+def test_the_network_is_used_before_a_classic_mesh_redirects_it(owner, redirecting):
+    """Also where the mesh comes after us and puts its init container first."""
+    first = pod(container("migrate", "app"), apps=[container("worker", "app", command=["w"])])
+    found = asking.patched(first, asking.outcome(first, asking.vault()))
+    found["spec"]["initContainers"].insert(0, redirecting)
+    found["spec"]["containers"].append(container(*PROXIES[owner]))
+
+    second = asking.patched(found, asking.outcome(found, asking.vault()))
+
+    assert order(second) == ["secret-injector", redirecting["name"], "migrate"]
+    third = asking.outcome(second, asking.vault())
+    assert (third.reason, third.operations) == ("already_injected", ())
+
+
 def test_a_proxy_is_known_by_name_and_image_together():
     """A container that only has the name of one is the owner's."""
     found = pod(container("istio-proxy", "shop/own:1", restartPolicy="Always"))

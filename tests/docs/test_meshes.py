@@ -17,7 +17,13 @@ def test_the_page_names_every_proxy_and_setting(owner):
     part = PAGE.partition(f"\n## {owner}")[2].partition("\n## ")[0]
 
     assert part
-    for word in (*mesh.validators, *mesh.excluding, mesh.proxies[0], mesh.native.partition(":")[0]):
+    for word in (
+        *mesh.redirecting,
+        *mesh.validators,
+        *mesh.excluding,
+        mesh.proxies[0],
+        mesh.native.partition(":")[0],
+    ):
         assert word in part, word
 
 
@@ -27,4 +33,4 @@ def test_every_proxy_and_validator_is_a_container_of_the_mesh(owner):
     names = {name for row in KNOWN if row.owner == owner for name in row.names}
     mesh = MESHES[owner]
 
-    assert names >= {*mesh.proxies, *mesh.validators}
+    assert names >= {*mesh.proxies, *mesh.redirecting, *mesh.validators}

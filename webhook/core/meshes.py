@@ -21,14 +21,16 @@ from webhook.core import pod as pods
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
-    """A mesh as `sidecars` calls it: its proxies, what a CNI plugin leaves in the pod, its word.
+    """A mesh as `sidecars` calls it, with the names of its containers.
 
+    `redirecting` lead the network to the proxy, `validators` check that a CNI plugin did.
     `excluding` are annotations by which the pod's own network traffic passes the proxy by; `native`
     says how the mesh is told to make its proxy a native sidecar.
     """
 
     owner: str
     proxies: tuple[str, ...]
+    redirecting: tuple[str, ...]
     validators: tuple[str, ...]
     excluding: tuple[str, ...]
     native: str
@@ -40,6 +42,7 @@ MESHES = {
         Mesh(
             owner="Istio",
             proxies=("istio-proxy",),
+            redirecting=("istio-init",),
             validators=("istio-validation",),
             excluding=(
                 "traffic.sidecar.istio.io/excludeOutboundPorts",
@@ -50,6 +53,7 @@ MESHES = {
         Mesh(
             owner="Linkerd",
             proxies=("linkerd-proxy",),
+            redirecting=("linkerd-init",),
             validators=("linkerd-network-validator",),
             excluding=("config.linkerd.io/skip-outbound-ports", "config.linkerd.io/skip-subnets"),
             native='config.beta.linkerd.io/proxy-enable-native-sidecar: "true"',
@@ -57,6 +61,7 @@ MESHES = {
         Mesh(
             owner="Consul",
             proxies=("consul-dataplane", "envoy-sidecar"),
+            redirecting=("consul-connect-inject-init",),
             validators=(),
             excluding=(
                 "consul.hashicorp.com/transparent-proxy-exclude-outbound-ports",
@@ -67,6 +72,7 @@ MESHES = {
         Mesh(
             owner="Kuma",
             proxies=("kuma-sidecar",),
+            redirecting=("kuma-init",),
             validators=("kuma-validation",),
             excluding=("traffic.kuma.io/exclude-outbound-ports",),
             native="experimental.sidecarContainers: true, in its chart",
@@ -105,6 +111,14 @@ def of(pod: Mapping[str, Any], skipped: Mapping[str, str]) -> Beside | None:
             is_captured = not names.isdisjoint(mesh.validators) and not excluded
             found = Beside(mesh=mesh, is_captured=is_captured)
     return found
+
+
+def redirecting(pod: Mapping[str, Any], skipped: Mapping[str, str]) -> frozenset[str]:
+    """Return the init containers behind which there is no network until a classic proxy runs."""
+    beside = of(pod, skipped)
+    if beside is None or beside.native:
+        return frozenset()
+    return frozenset(name for name in beside.mesh.redirecting if name in skipped)
 
 
 def after(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from injector.core import budget
-from webhook.core import again, images, jsonpatch, our_container, quantity
+from webhook.core import again, images, jsonpatch, meshes, our_container, quantity, sidecars
 from webhook.core import pod as pods
 from webhook.core.likeness import is_as_made, says_nothing
 from webhook.core.our_container import Injection
@@ -55,7 +55,8 @@ def operations(
     found += [
         each for each in first if not str(each["path"]).startswith(_OWN_PLACES)
     ]  # Such as our group: they say what is to be added to the pod as it is.
-    return found + _fetcher(there, body, injection)
+    redirecting = meshes.redirecting(pod, sidecars.skipped(pod, injection.skipped))
+    return found + _fetcher(there, body, injection, redirecting)
 
 
 def merged(there: Entry, wanted: Entry, injection: Injection) -> dict[str, Any]:
@@ -176,7 +177,9 @@ def _entries(
     yield from jsonpatch.append(pointer, there or front, back)
 
 
-def _fetcher(there: Entry, wanted: Entry, injection: Injection) -> list[Operation]:
+def _fetcher(
+    there: Entry, wanted: Entry, injection: Injection, redirecting: frozenset[str]
+) -> list[Operation]:
     """Return what makes our container as it is wanted, at its place; it is the last thing done."""
     places = [
         (part, index)
@@ -191,7 +194,7 @@ def _fetcher(there: Entry, wanted: Entry, injection: Injection) -> list[Operatio
         index = places[0][1]
         raw = there["initContainers"][index]
         made = merged(raw, inits[at], injection)
-        if _is_in_place(index, there["initContainers"], at, inits):
+        if _is_in_place(index, there["initContainers"], at, inits, redirecting):
             is_same = is_as_made(raw, made)
             return [] if is_same else [jsonpatch.replace(f"/spec/initContainers/{index}", made)]
     else:
@@ -205,13 +208,22 @@ def _fetcher(there: Entry, wanted: Entry, injection: Injection) -> list[Operatio
     return [*found, jsonpatch.add(f"/spec/initContainers/{at}", made)]
 
 
-def _is_in_place(index: int, there: Sequence[Entry], at: int, wanted: Sequence[Entry]) -> bool:
+def _is_in_place(
+    index: int,
+    there: Sequence[Entry],
+    at: int,
+    wanted: Sequence[Entry],
+    redirecting: frozenset[str],
+) -> bool:
     """Say whether our container may stay where it is among the init containers.
 
-    The one that is to come right before it must have, and nobody who gets something from it.
+    The one that is to come right before it must have, and nobody who gets something from it or
+    takes its network away.
     """
     before = {raw.get("name") for raw in there[:index]}
     if at > 0 and wanted[at - 1].get("name") not in before:
+        return False
+    if (before & redirecting) - {raw.get("name") for raw in wanted[:at]}:
         return False
     return not any(raw.get("name") in before and again.has_parts(raw) for raw in wanted[at + 1 :])
 
