@@ -90,6 +90,25 @@ def test_references_in_text_are_those_that_are_surely_ours(text, begins):
 
 
 @pytest.mark.parametrize(
+    ("annotation", "codes"),
+    [
+        ("secret-injector.io/inject", ["SI-125"]),
+        ("vault.security.banzaicloud.io/vault-addr", []),
+        ("secrets-webhook.security.bank-vaults.io/vault-role", []),
+        ("operator.1password.io/inject", []),
+    ],
+)
+def test_env_of_a_pod_that_asks_another_injector_is_that_ones(annotation, codes):
+    """While a team moves from one to the other, both are right."""
+    app = {"name": "app", "env": [{"name": "A", "value": "vault:secret/data/shop#key"}]}
+    pod = {"metadata": {"annotations": {annotation: "x"}}, "spec": {"containers": [app]}}
+
+    found = lookalikes.in_pod(pod, stores=(), skipped=())
+
+    assert [problem.code.id for problem in found] == codes
+
+
+@pytest.mark.parametrize(
     ("name", "meant"),
     [
         ("secrets-injector.io/inject", "secret-injector.io/inject"),

@@ -165,12 +165,13 @@ def _pod(
         what = f"and {outcome.more} more problems of this pod"
         yield _finding(document, Problem(code=errors.LIMIT, what=what))
     found = list(slips.of_pod(world, document, first))
-    for line, problem in found:
-        yield replace(_finding(document, problem, level=_level(problem)), line=line)
+    for slip in found:
+        level = slip.level if slip.level == "warning" else _level(slip.problem)
+        yield replace(_finding(document, slip.problem, level=level), line=slip.line)
     commented = list(comments.of_pod(document, first))
     for problem in commented:
         yield _finding(document, problem)
-    told_here = {review.warning(problem.line()) for _, problem in found}
+    told_here = {review.warning(problem.line()) for _, problem, _ in found}
     for text in outcome.warnings:
         if text not in told_here and not (commented and text.startswith(errors.COMMENT.id)):
             yield _warning(document, text)
@@ -246,10 +247,8 @@ def _misplaced(document: Document, kind: str) -> Iterator[Finding]:
 
 def _slips(document: Document, templates: Sequence[PodTemplate]) -> Iterator[Finding]:
     """Yield the names that were meant otherwise; annotations that do nothing are warnings."""
-    for line, problem in slips.of_document(document, templates):
-        is_harmless = problem.code is slips.MISPLACED and not problem.source
-        finding = _finding(document, problem, level="warning" if is_harmless else "error")
-        yield replace(finding, line=line)
+    for slip in slips.of_document(document, templates):
+        yield replace(_finding(document, slip.problem, level=slip.level), line=slip.line)
 
 
 def _misread(

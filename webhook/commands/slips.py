@@ -7,7 +7,7 @@ group is nearly one of ours. Each would run without its values, and nothing woul
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from injector.core import errors, reporting
 from injector.core.errors import Problem
@@ -25,11 +25,13 @@ _NAMES = tuple(annotation.name for annotation in ANNOTATIONS)
 _MAPS = ("annotations", "labels")
 _MAX_DEPTH = 32
 
-Slip = tuple[int, Problem]
-"""The line of a document, and what is wrong there."""
 
-MISPLACED = errors.ANNOTATION_VALUE
-"""The code of annotations that do nothing where they are: a warning, as at admission."""
+class Slip(NamedTuple):
+    """The line of a document, what is wrong there, and how surely it is not meant so."""
+
+    line: int
+    problem: Problem
+    level: str = "error"
 
 
 def of_document(document: Document, templates: Sequence[PodTemplate]) -> Iterator[Slip]:
@@ -44,10 +46,11 @@ def of_document(document: Document, templates: Sequence[PodTemplate]) -> Iterato
                 if name.startswith(PREFIX) and name[len(PREFIX) :].partition(".")[0] in _NAMES:
                     what = "it is a label here; an annotation says what is injected"
                     hint = "write it below annotations"
-                    yield at, _named(f"label {name}", what, hint)
+                    yield Slip(at, _named(f"label {name}", what, hint))
             elif meant:
                 what = f'it is not read: the prefix of our annotations is "{PREFIX}"'
-                yield at, _named(f"annotation {name}", what, f'did you mean "{meant}"?')
+                problem = _named(f"annotation {name}", what, f'did you mean "{meant}"?')
+                yield Slip(at, problem)
         if field == "annotations" and path not in read:
             yield from _elsewhere(document, path, names, templates)
 
@@ -59,12 +62,14 @@ def of_pod(world: World, document: Document, template: PodTemplate) -> Iterator[
         return
     skipped = sidecars.skipped(pod)
     for problem in lookalikes.in_pod(pod, stores=world.catalog.stores, skipped=skipped):
-        yield line_of_source(document, template, problem.source), problem
+        # A pod that asks for nothing may be another tool's, which fills it in before it is applied.
+        level = "error" if found or not problem.source.startswith("env ") else "warning"
+        yield Slip(line_of_source(document, template, problem.source), problem, level)
     wish, _ = parse({name: str(text) for name, text in found.items()})
     for definitions in (wish.shared, *wish.per_container.values()):
         for part in (definitions.env, definitions.files):
             for problem in lookalikes.in_keys(part, stores=world.catalog.stores):
-                yield places.line(document, problem.source, template.annotated), problem
+                yield Slip(places.line(document, problem.source, template.annotated), problem)
     if not found:
         yield from _of_silent_pod(document, template, skipped)
 
@@ -82,7 +87,7 @@ def _of_silent_pod(
             what = f'holds "{shown}", which stays text, since the pod has no annotation of ours'
             hint = f'annotate the pod template: {INJECT}: "true"'
             problem = Problem(code=errors.LEFT_AS_TEXT, what=what, source=source, hint=hint)
-            yield line_of_source(document, template, source), problem
+            yield Slip(line_of_source(document, template, source), problem)
 
 
 def _of_kind(document: Document) -> Iterator[Slip]:
@@ -97,15 +102,15 @@ def _of_kind(document: Document) -> Iterator[Slip]:
         if version != API_VERSION:
             what = f'there is no "{version[:128]}"'
             problem = _resource("apiVersion", what, f"write {API_VERSION}")
-            yield document.line_of("apiVersion"), problem
+            yield Slip(document.line_of("apiVersion"), problem)
         if kind not in offline.KINDS and not kind.endswith("List"):
             hint = errors.did_you_mean(kind, offline.KINDS)
             hint = hint or "there are: " + reporting.some(offline.KINDS, shown=8)
             what = f'there is no kind "{kind[:128]}" of ours'
-            yield document.line_of("kind"), _resource("kind", what, hint)
+            yield Slip(document.line_of("kind"), _resource("kind", what, hint))
     elif kind in offline.KINDS:
         problem = _resource("apiVersion", f"{kind} is of {API_VERSION}", f"write {API_VERSION}")
-        yield document.line_of("apiVersion"), problem
+        yield Slip(document.line_of("apiVersion"), problem)
 
 
 def _elsewhere(
@@ -120,12 +125,13 @@ def _elsewhere(
         if path != "metadata.annotations":
             listed = ", ".join(PREFIX + name for name in sorted(found)[:3])
             what = f"{listed} at {path} does nothing; move it to {templates[0].annotated[-1]}"
-            yield document.line_of(path), Problem(code=MISPLACED, what=what)
+            problem = Problem(code=errors.ANNOTATION_VALUE, what=what)
+            yield Slip(document.line_of(path), problem, "warning")
         return
     texts = {name: text for name, text in found.items() if isinstance(text, str)}
     for problem in parse(texts)[1]:
         name = problem.source.partition(" ")[2]
-        yield document.line_of(f"{path}.{name}"), problem
+        yield Slip(document.line_of(f"{path}.{name}"), problem)
 
 
 def _name_maps(node: object, path: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -34,6 +34,8 @@ MAX_EMPTY = 4
 MAX_TOLD = 16
 """Places of one pod that are told of."""
 _MAX_QUOTED = 256
+_INJECTORS = (*migrate.BANK_VAULTS, "operator.1password.io/")
+"""Annotations of injectors that evaluate such text in `env` themselves."""
 _HINT = "write a reference to have it evaluated; leave the text if that is what you mean"
 
 # Names that a store commonly has, and the prefixes of other tools for the same.
@@ -208,12 +210,14 @@ def in_pod(
     """Return a problem for each value of the pod that is plain text and was meant otherwise.
 
     Looked at are `env` and, for references that stay text there, `command`, `args` and exec hooks;
-    not the containers of other injectors (`skipped`), who may well evaluate what they wrote.
+    not the containers of other injectors (`skipped`), who may well evaluate what they wrote, nor
+    `env` of a pod that asks another injector for it.
     """
     found: list[Problem] = []
+    is_theirs = any(name.startswith(_INJECTORS) for name in pods.annotations_of(pod))
     for container in pods.containers(pod):
         if container.name not in skipped:
-            found += _in_container(container, stores)
+            found += _in_words(container) if is_theirs else _in_container(container, stores)
     return tuple(found[:MAX_TOLD])
 
 
@@ -225,6 +229,11 @@ def _in_container(container: Container, stores: Collection[str]) -> Iterator[Pro
         if likeness := of_text(text, stores):
             name = str(entry.get("name"))
             yield _problem(likeness.what, source=f"env {name} of {where}")
+    yield from _in_words(container)
+
+
+def _in_words(container: Container) -> Iterator[Problem]:
+    where = f"container {container.name}"
     places = [("command", container.command), ("args", list(container.raw.get("args") or ()))]
     places += [(pointer.split("/", 4)[-1], words) for pointer, words in container.exec_hooks()]
     for place, words in places:
