@@ -152,6 +152,24 @@ def test_a_file_that_is_mounted_by_itself_is_always_there(rule, kind):
     assert asking.outcome(pod).kind == kind
 
 
+@pytest.mark.parametrize(
+    ("files", "folder"),
+    [
+        ("a: x\n/srv/keys/b: x", "/srv/keys"),
+        ("a: x\n/srv/keys: x", "/srv/keys"),
+        ("a: x\n/srv/keys: x", "/srv/keys/below"),
+        ("/run/shop/a: x\n/var/run/shop/a: x", "/srv/keys"),
+        ("/run/shop/a: x\n/var/run/shop/a/b: x", "/srv/keys"),
+        ("/var/run/shop/a: x\n/run/shop/a/b: x", "/srv/keys"),
+    ],
+)
+def test_no_two_mounts_of_ours_are_in_each_others_way(files, folder):
+    """A file in the folder, the folder in a file's place, one path in two spellings."""
+    decided = asking.outcome(asking.pod({"files": files, "files_path": folder}))
+
+    assert asking.codes(decided) == ["SI-105"]
+
+
 def test_one_container_has_its_own_folder_and_the_others_the_shared_one():
     """`files-path.<container>` before `files-path` before the default."""
     pod = asking.pod({"files": "a: x", "files_path": "/srv/all", "files_path.app": "/srv/app/"})

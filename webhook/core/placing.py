@@ -41,6 +41,7 @@ def overlaps(
     budget.spend((len(found) + len(in_order)) // 8)
     source = f"container {container.name}"
     places: dict[str, str] = {}
+    held: dict[str, str] = {}
     problems = []
     for mount in found:
         path = str(mount["mountPath"])
@@ -57,12 +58,13 @@ def overlaps(
         for other in (others[at].rstrip("/") for at in near if at in others):
             what = f"its volume mount {other or '/'} overlaps {path}, which is ours"
             problems.append(Problem(code=errors.POD, what=what, source=source, hint=hint))
-        twin = next((places[at] for at in (place, *folders) if at in places), None)
+        twin = next((places[at] for at in (place, *folders) if at in places), held.get(place))
         if twin is not None:
-            what = f"{path} lies at or below {twin}, which is ours as well"
+            what = f"{path} and {twin}, which are both ours, cannot both be there"
             hint = "write a path below files-path without its folder, and each path once"
             problems.append(Problem(code=errors.DUPLICATE, what=what, source=source, hint=hint))
         places[place] = path
+        held |= dict.fromkeys(folders[1:], path)
     return problems
 
 
