@@ -178,6 +178,9 @@ def plans(draw):
         containers=tuple(containers),
         group=draw(st.none() | st.just(65_532)),
         deadline_s=draw(st.integers(1, 600)) / 1.0,
+        is_restarted=draw(st.booleans()),
+        is_patient=draw(st.booleans()),
+        mesh=draw(st.sampled_from(["", "Istio", "Kuma"])),
         sources=tuple(draw(st.lists(st.tuples(labels, keys, odd_texts), max_size=2))),
         rules=tuple(draw(st.lists(key_rules, max_size=2))),
     )

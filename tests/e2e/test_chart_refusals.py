@@ -36,6 +36,7 @@ CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
             "starts pods without their secrets",
         ),
         ({"metrics": {"port": 8443}}, "must differ"),
+        ({"injected": {"deadlineSeconds": 9, "maxDeadlineSeconds": 8}}, "is below"),
         ({"webhook": {"clientCA": {"bundle": CA}}}, "name who may call in allowedNames"),
         ({"webhook": {"clientCA": {"allowedNames": ["a"]}}}, "give the CA in bundle or configMap"),
         (

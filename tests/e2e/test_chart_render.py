@@ -106,7 +106,7 @@ def test_defaults_render_these_objects(render):
         + [
             (f"ValidatingAdmissionPolicy{kind}", f"{name}-{what}")
             for kind in ("", "Binding")
-            for what in ("ephemeral-containers", "pod-updates", "pods")
+            for what in ("ephemeral-containers", "pod-updates", "pods", "typos")
         ]
         + [("Secret", f"{name}-tls")]
         + [(kind, f"{name}-images") for kind in ("Role", "RoleBinding")]
