@@ -40,7 +40,9 @@ def of(name: str) -> Steers | None:
     only for the few that are ordinary words when they are written small. A dot or a dash is what
     an underscore is: `spring.config.location` is read like `SPRING_CONFIG_LOCATION`.
     """
-    folded = _SEPARATOR.sub("_", name.upper())
+    folded = name.upper()
+    if not folded.isidentifier():
+        folded = _SEPARATOR.sub("_", folded)
     if folded in _WORDS and name != folded:
         return None
     if folded in ENDPOINTS:

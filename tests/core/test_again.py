@@ -733,3 +733,17 @@ def test_keys_by_pattern_may_come_before_variables_of_others():
 
     assert verdict(pod) == "as_decided"
     assert verdict(renewed(pod)) == "as_decided"
+
+
+def test_keys_of_a_secret_are_asked_for_anew_and_give_way_to_what_was_added_since():
+    """A webhook that adds a variable sets its name: the plan that is put in knows it."""
+    entry = '__from: {from: "vault:kv/shop/all", keys: ["*"], prefix: DD_}'
+    pod = injected(asking.pod({"env": entry}), asking.vault(), injection=TODAY)
+    same = decided(pod, asking.vault())
+    app(pod)["env"] = [{"name": "DD_SITE", "value": "eu"}]
+
+    after = renewed(pod, asking.vault())
+
+    (part,) = plan_codec.decode(plan_entry(after)["value"]).containers
+    assert (same.reason, same.operations) == ("already_injected", ())
+    assert (part.own, [each.prefix for each in part.env_from]) == (("DD_SITE",), ["DD_"])

@@ -84,6 +84,16 @@ def test_others_of_the_kinds_are_in_the_table(kind, names):
     assert {name: steering.of(name) for name in each} == dict.fromkeys(each, kind)
 
 
+def test_dots_and_dashes_are_underscores():
+    """Spring and Java read a property's name as it is: such a name steers what its twin steers."""
+    code = ["spring.config.location", "logging.config", "ld-preload", "java.tool.options"]
+    endpoints = ["https-proxy", "aws.endpoint-url"]
+
+    assert {steering.of(name) for name in code} == {Steers.CODE}
+    assert {steering.of(name) for name in endpoints} == {Steers.ENDPOINT}
+    assert {steering.of(name) for name in ("spring.datasource.password", "git-token")} == {None}
+
+
 def test_names_that_people_inject_are_ordinary():
     """Credentials and addresses for the application, those of programs in the table too."""
     assert [name for name in _listed("ordinary_names.txt") if steering.of(name)] == []

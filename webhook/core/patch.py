@@ -46,6 +46,7 @@ READ_ANNOTATIONS = (SAFE_TO_EVICT, OPENSHIFT_SCC)
 """Annotations of others that a patch depends on."""
 
 _MIB = 1024 * 1024
+_MAX_VALUES = 4 * _MIB  # of one pod, as the fetcher allows
 _FILE_BYTES, _ENV_BYTES, _LAUNCHER_BYTES = _MIB, 128 * 1024, 256 * 1024
 _MAX_VOLUME = 64 * _MIB
 
@@ -280,7 +281,8 @@ def _file_key(container: str, index: int, name: str, *, is_optional: bool) -> di
 def _size(plan: Plan) -> str:
     size = sum(
         _LAUNCHER_BYTES
-        + (len(part.files) + len(part.env_from)) * _FILE_BYTES
+        + len(part.files) * _FILE_BYTES
+        + bool(part.env_from) * _MAX_VALUES  # nobody knows yet how many keys there are
         + len(part.env) * _ENV_BYTES
         for part in plan.containers
     )
