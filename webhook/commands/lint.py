@@ -17,6 +17,7 @@ from webhook.commands import comments, fixes, offline, places, slips
 from webhook.commands.documents import Document
 from webhook.commands.offline import World
 from webhook.core import (
+    asking,
     decide,
     from_entries,
     leases,
@@ -183,9 +184,11 @@ def _advised(world: World, document: Document, first: PodTemplate) -> Iterator[F
     for problem in offline.brought_as_text(world, first):
         line = slips.line_of_source(document, first, problem.source)
         yield replace(_finding(document, problem, level="warning"), line=line)
-    made = decide.make(first.namespace, first.pod, world.catalog, offline.INJECTION)[0]
+    made, wish, *_ = decide.make(first.namespace, first.pod, world.catalog, offline.INJECTION)
     if made is not None:
+        served = {part.name for part in made.plan.containers}
         for problem in (
+            *asking.idle_overrides(first.pod, wish, served),
             *leases.of_pod(world.catalog, made.plan, own=True),
             *ownership.findings(first.pod, made.plan),
         ):

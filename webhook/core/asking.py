@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -256,6 +256,28 @@ def _expanded_places(
         for entry in container.env:
             if not inline.is_reference(container, entry):
                 yield f"env {entry.get('name')}", [str(entry.get("value") or "")]
+
+
+def idle_overrides(
+    pod: Mapping[str, Any], wish: Wish, served: Collection[str]
+) -> Iterator[Problem]:
+    """Yield a warning for each `override: true` that takes no entry away from whom it is for."""
+    there = {c.name: _replaceable(c) for c in pods.containers(pod) if c.name in served}
+    of_one = {name: (name,) for name in wish.per_container}
+    for definitions, names in (
+        (wish.shared, tuple(there)),
+        *((wish.per_container[name], each) for name, each in of_one.items()),
+    ):
+        for key in definitions.env:
+            if key.is_override and not any(key.name in there.get(name, {}) for name in names):
+                what = f'"{key.name}" overrides nothing: no container has it with valueFrom'
+                yield Problem(
+                    code=errors.ANNOTATION_VALUE,
+                    what=what,
+                    source=key.origin,
+                    target=key.name,
+                    hint="check the name in the chart; without such an entry leave out override",
+                )
 
 
 def _replaceable(container: Container) -> dict[str, str]:
