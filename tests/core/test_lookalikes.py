@@ -1,7 +1,11 @@
 """What was meant as a reference or an annotation of ours is told from what was not."""
 
+import time
+
 import pytest
 
+from injector.core import budget
+from injector.core.budget import OverBudget
 from webhook.core import lookalikes
 
 
@@ -58,7 +62,7 @@ def test_a_reference_of_another_kind_is_named_with_what_to_write(text, what):
         "#(a)",
         "postgres://u:p@op/x",
         "stop://a/b",
-        "x" * 20_000 + "${vault:a#b}",
+        "x" * 2048 + "${vault:a#b}",
     ],
 )
 def test_other_text_is_left_alone(text):
@@ -87,6 +91,20 @@ def test_a_value_is_never_quoted():
 def test_references_in_text_are_those_that_are_surely_ours(text, begins):
     """A name alone is another language's as well."""
     assert list(lookalikes.references_in(text)) == begins
+
+
+@pytest.mark.parametrize("text", ["${vault:a", "#(a:b", "<path:a", "op://a", "#{a:b}", "#{a:b"])
+def test_looking_is_counted_by_what_it_costs(text):
+    """Ten thousand values that lead a search astray end at the budget, and not at the clock."""
+    value = text * (2048 // len(text))
+    entries = [{"name": "A", "value": value}] * 10_000
+    app = {"name": "app", "env": entries, "args": [value] * 10_000}
+
+    started_s = time.process_time()
+    with budget.limited(100_000), pytest.raises(OverBudget):
+        lookalikes.in_pod({"spec": {"containers": [app]}}, stores=(), skipped=())
+
+    assert time.process_time() - started_s < 2.0
 
 
 @pytest.mark.parametrize(

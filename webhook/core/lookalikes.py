@@ -27,13 +27,15 @@ from webhook.core.definitions import FileDef, KeyDef, problem_of
 from webhook.core.pod import Container
 
 GROUP = PREFIX.removesuffix("/")
-MAX_TEXT = 8192
+MAX_TEXT = 2048
 """Characters of one value that are looked at."""
 MAX_EMPTY = 4
 """Variables without a value that a warning names."""
 MAX_TOLD = 16
 """Places of one pod that are told of."""
 _MAX_QUOTED = 256
+_PARSING = 64
+"""Steps that the search for one reference may take."""
 _INJECTORS = (*migrate.BANK_VAULTS, "operator.1password.io/")
 """Annotations of injectors that evaluate such text in `env` themselves."""
 _HINT = "write a reference to have it evaluated; leave the text if that is what you mean"
@@ -146,6 +148,7 @@ def is_sure(problem: Problem) -> bool:
 def _within(text: str, stores: Collection[str]) -> Lookalike | None:
     if len(text) > MAX_TEXT:
         return None
+    budget.spend(1 + len(text) // 8)
     for found in _DOLLAR.finditer(text):
         name = found[1]
         if name in _STORES or name in stores:
@@ -183,6 +186,7 @@ def references_in(text: str) -> Iterator[str]:
     looked = 0
     while at >= 0 and looked < MAX_TOLD:
         looked += 1
+        budget.spend(_PARSING)
         window = text[at : at + 1024]
         end = closing_brace(window, 2)
         is_literal = at > 0 and text[at - 1] == "#"
@@ -239,7 +243,8 @@ def _in_words(container: Container) -> Iterator[Problem]:
     for place, words in places:
         for word in words:
             budget.spend(1 + len(str(word)) // 1024)
-            for shown in references_in(str(word)):
+            shown = next(references_in(str(word)), None)
+            if shown is not None:
                 what = (
                     f'holds "{shown}", which stays text there, since everybody on the node may'
                     " read arguments; put it into env or a file"
