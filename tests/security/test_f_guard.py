@@ -651,3 +651,56 @@ def test_a_storm_of_changes_keeps_the_last_snapshots_and_some_older_ones():
     assert kept[:4] == [199, 198, 197, 196]
     assert kept == sorted(kept, reverse=True)
     assert kept[-1] < 100
+
+
+ENTRY = {"name": "OVER", "valueFrom": {"secretKeyRef": {"name": "chart", "key": "k"}}}
+
+
+def _placing(mode="launcher"):
+    files, env = '/etc/app/key: "#{k8s:tls#key}"', "OVER: {value: x, override: true}"
+    return asking.pod({"files": files, "env": env, "env_mode": mode}, env=[ENTRY])
+
+
+def _single(pod):
+    return next(m for m in app(pod)["volumeMounts"] if m["mountPath"] == "/etc/app/key")
+
+
+PLACED = {
+    "taken off": lambda pod: unmount(pod, app(pod), "/etc/app/key"),
+    "moved": lambda pod: _single(pod).update(mountPath="/etc/cron.d/job"),
+    "of another path": lambda pod: _single(pod).update(subPath="app/placed/etc/app"),
+    "of another container": lambda pod: _single(pod).update(subPath="aux/placed/etc/app/key"),
+    "writable": lambda pod: _single(pod).update(readOnly=False),
+}
+
+
+@pytest.mark.parametrize("change", PLACED)
+def test_a_file_of_its_own_lies_where_the_pod_asked_for_it(change):
+    """The mount of a single file is part of what is decided anew."""
+    pod = injected(_placing())
+    assert verdict(pod) == "as_decided"
+
+    PLACED[change](pod)
+
+    lines = verdict(pod)
+    assert lines
+    assert all("volumeMounts /etc/" in line for line in lines)
+
+
+def test_a_wrong_single_file_is_put_right_at_the_second_round():
+    """The webhook knows its mounts by their volume, wherever they are."""
+    for change in PLACED.values():
+        pod = injected(_placing())
+        wanted = copy.deepcopy(pod)
+        change(pod)
+        assert injected(pod) == wanted
+
+
+@pytest.mark.parametrize("mode", ["launcher", "native"])
+def test_an_entry_that_comes_back_is_overridden_again(mode):
+    """Whoever puts the chart's entry back, such as a copy of its pod template: it does not win."""
+    pod = injected(_placing(mode))
+    wanted = copy.deepcopy(pod)
+    app(pod)["env"] = [*app(pod)["env"], ENTRY]
+
+    assert injected(pod) == wanted
