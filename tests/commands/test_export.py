@@ -145,3 +145,35 @@ def test_a_value_that_is_no_text_is_refused_by_name(project):
         "SI-602 for RAW: the value is not UTF-8\n"
         "       hint: -o k8s and -o docker-build carry any bytes\n"
     )
+
+
+NAMED = """\
+apiVersion: secret-injector.io/v1alpha1
+kind: ServiceSecrets
+metadata: {name: named, namespace: shop}
+spec: {env: {spring.datasource.url: x, a-b: y, "c/d e": z}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "refused"),
+    [
+        (("-o", "json"), []),
+        (("-o", "shell"), ["spring.datasource.url", "a-b", "c/d e"]),
+        (("-o", "dotenv"), ["spring.datasource.url", "a-b", "c/d e"]),
+        (("-o", "dotenv", "--for", "docker", "--for", "python", "--for", "node"), ["c/d e"]),
+        (("-o", "k8s"), ["c/d e"]),
+        (("-o", "docker-build", "--files", "out"), ["c/d e"]),
+    ],
+)
+def test_a_name_that_a_tool_would_not_take_is_refused_with_it(project, form, refused):
+    """Kubernetes takes more names than a shell, a Secret or a file system does."""
+    (project / "named.yaml").write_text(NAMED)
+
+    done = run(project, "export", "-f", "named.yaml", *form)
+
+    lines = [line for line in done.stderr.splitlines() if line.startswith("SI-")]
+    assert len(lines) == len(refused)
+    assert all(f"for {name}:" in " ".join(lines) for name in refused)
+    assert (done.returncode == 0) == (not refused)
+    assert not (project / "out").exists()

@@ -57,6 +57,26 @@ def test_values_within_values_are_told_by_their_path():
     assert yamltext.read(text, most=99).commented == ("A.value", "A.list.1", "B")
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{A: #{x:y}}", "on line 1 an unquoted # begins a comment: quote the value"),
+        (
+            "{A: b,\n B: c #{x:y}, C: d}",
+            "on line 2 an unquoted # begins a comment: quote the value",
+        ),
+        ("[b, #{x:y}]", "on line 1 an unquoted # begins a comment: quote the value"),
+        ('{A: "b #{x:y}"', "line 2, column 1: did not find expected ',' or '}'"),
+    ],
+)
+def test_a_comment_that_swallows_a_bracket_is_named(text, what):
+    """The parser would miss the bracket, at the end of the text."""
+    with pytest.raises(yamltext.YamlSlip) as caught:
+        yamltext.read(text, most=99)
+
+    assert str(caught.value) == what
+
+
 WORDS = st.text("ab #{}:'\"\n|-é\u2028", max_size=12)
 
 

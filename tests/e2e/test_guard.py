@@ -244,6 +244,11 @@ def _borrowed(pod):
     app(pod).setdefault("env", []).append({"name": "A", "valueFrom": {"fileKeyRef": key}})
 
 
+def _borrowed_by_number(pod):
+    key = {"volumeName": "secret-injector-env", "path": "aux/+0", "key": "VALUE"}
+    app(pod).setdefault("env", []).append({"name": "a/b", "valueFrom": {"fileKeyRef": key}})
+
+
 def _launch_file(pod):
     key = {"volumeName": "secret-injector", "path": "app/launch/env", "key": "A"}
     app(pod, "aux")["env"].append({"name": "Z", "valueFrom": {"fileKeyRef": key}})
@@ -399,6 +404,7 @@ REFUSED = {
     "a whole Secret of ours": (_other_mount(name="secret-injector-secret-0", readOnly=True), "container app, volumeMounts /x of volume secret-injector-secret-0" + FOREIGN),
     "an init container at our volume": (_hostile_init, "container thief, volumeMounts /x of volume secret-injector" + FOREIGN),
     "another container's variable": (_borrowed, "container app, env: it takes a variable of another container from the injector"),
+    "another container's variable by its number": (_borrowed_by_number, "container app, env: it takes a variable of another container from the injector"),
     "a variable from our main volume": (_launch_file, "container aux, env: it takes a variable of another container from the injector"),
     "files taken off": (lambda pod: [unmount(pod, app(pod, name), FILES) for name in ("app", "aux")], "container app, aux, volumeMounts: the pod names files, and they are not mounted from the injector"),
     "one container's files taken off": (_own_files, "container app, volumeMounts: the pod names files, and they are not mounted from the injector"),

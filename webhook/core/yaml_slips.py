@@ -13,6 +13,9 @@ import yaml
 
 _QUOTES = ("'", '"')
 _SCANNING = ("while scanning a quoted scalar", "while scanning a double-quoted scalar")
+_FLOW = "while parsing a flow"
+_IN_QUOTES = re.compile(r"\"[^\"]*\"|'[^']*'")
+_COMMENTED = re.compile(r"[ \t]#+\{")
 _END = ("found unexpected end of stream", "found unexpected document")
 _GLUED = re.compile(r"^[ \t{,]*(__import_[a-z]{1,16}):(?=[$\[{])", re.MULTILINE)
 GLUED = "__import_svc: $name"
@@ -32,6 +35,10 @@ def explained(error: yaml.MarkedYAMLError, text: str, loader: Any) -> tuple[int,
         return line, f"the quote opened on line {line} is never closed"
     if line := glued_line(text):
         return line, glued(line)
+    if mark is not None and (error.context or "").startswith(_FLOW):
+        for number, written in enumerate(text.splitlines()[: mark.line + 1], start=1):
+            if _COMMENTED.search(_IN_QUOTES.sub("", written)):
+                return number, f"on line {number} an unquoted # begins a comment: quote the value"
     if mark is not None and (opened := _opened(text, mark.line, loader)) is not None:
         what = f"the quote opened on line {opened + 1} is never closed where it should be: it ends"
         return opened + 1, f"{what} at the next quote, on line {mark.line + 1}"
