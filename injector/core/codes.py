@@ -169,7 +169,7 @@ COMMENT = code(
     "SI-147",
     USAGE,
     "a reference is lost in a comment of YAML",
-    'an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}"',
+    'an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}", in quotes',
 )
 OWNERSHIP = code(
     "SI-148",

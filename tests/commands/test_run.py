@@ -138,7 +138,8 @@ def test_a_reference_lost_in_a_comment_keeps_the_command_from_starting(project):
     assert done.stderr == (
         "SI-147 spec.env.AUTH (svc.yaml:30): an unquoted # begins a comment here, and the"
         " reference in it is lost\n"
-        '       hint: an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}"\n'
+        "       hint: an unquoted # begins a comment in YAML; write"
+        ' NAME: "#{store:path#field}", in quotes\n'
     )
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-HINT = 'an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}"'
+HINT = 'an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}", in quotes'
 WHAT = "an unquoted # begins a comment here, and the reference in it is lost"
 
 _SUSPECT = re.compile(r"(?:^|[ \t])#+(?:\{|[^\s#{][^\r\n]*#\{)", re.MULTILINE)
