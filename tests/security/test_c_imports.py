@@ -132,7 +132,7 @@ def test_within_the_namespace_patterns_are_allowed():
         {"from": "$telemetry.evil", "keys": []},
         {"from": "$telemetry.evil", "keys": "A"},
         {"from": "telemetry", "keys": ["A"]},
-        {"from": "$telemetry.evil", "keys": ["A B"]},
+        {"from": "$telemetry.evil", "keys": ["A=B"]},
         {"from": "$telemetry.evil", "keys": ["A"], "as": "x"},
         {"from": "$telemetry.evil", "keys": [1]},
         [[TAKEN]],
