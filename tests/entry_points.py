@@ -387,6 +387,8 @@ ENTRY_POINTS = {
     "annotation files-path": EntryPoint(read=_annotation("files-path"), signs="/.a-"),
     "annotation env-mode": EntryPoint(read=_annotation("env-mode"), signs="auto"),
     "annotation refresh": EntryPoint(read=_annotation("refresh"), signs="19hms"),
+    "annotation deadline": EntryPoint(read=_annotation("deadline"), signs="19hms"),
+    "annotation init-after": EntryPoint(read=_annotation("init-after"), signs="a-.9"),
     "annotation resources": EntryPoint(
         read=_annotation("resources"), signs="19.eiKM:{}, ", openings=("", "{requests: {cpu: ")
     ),

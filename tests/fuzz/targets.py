@@ -13,6 +13,8 @@ TARGETS = {
         "annotation names",
         "yaml",
         "annotation env-mode",
+        "annotation deadline",
+        "annotation init-after",
     ),
     "objects": (
         "value of an object",
