@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +14,10 @@ import yaml
 
 from injector.core import errors
 from injector.core.errors import Problem
-from webhook.commands import comments, offline, places
+from webhook.commands import comments, offline, places, slips
 from webhook.commands.documents import Document
 from webhook.commands.offline import World
-from webhook.core import again, decide, manifests, review
+from webhook.core import again, decide, manifests, review, workloads
 from webhook.core.manifests import PodTemplate
 from webhook.core.review import Outcome
 
@@ -66,8 +66,8 @@ def _command(world: World, output: str) -> int:
         for template in found:
             outcome = decide_one(world, template)
             _tell(f"{document.file}:{document.line}", template, outcome, is_one=len(found) == 1)
-            for problem in offline.brought_as_text(world, template):
-                sys.stderr.write(f"  {review.warning(problem.line())}\n")
+            for text in _unheard(world, document, template, outcome):
+                sys.stderr.write(f"  {review.warning(text)}\n")
             problems += outcome.problems
             problems += _told_comments(document, comments.of_pod(document, template))
             after = manifests.mutated(after, template, outcome.operations)
@@ -77,6 +77,18 @@ def _command(world: World, output: str) -> int:
     sys.stderr.writelines(offline.unseen(world))
     click.echo(_rendered(changed, output), nl=False)
     return errors.exit_status(problems)
+
+
+def _unheard(
+    world: World, document: Document, template: PodTemplate, outcome: Outcome
+) -> Iterator[str]:
+    """Yield what no decision says: text from elsewhere, and what looks as if the pod should ask."""
+    for problem in offline.brought_as_text(world, template):
+        yield problem.line()
+    if outcome.reason == "not_asked":
+        yield from workloads.misplaced(document.raw)
+        for slip in slips.of_pod(world, document, template):
+            yield slip.problem.line()
 
 
 def _told_comments(document: Document, found: Iterable[Problem]) -> list[Problem]:
