@@ -188,6 +188,7 @@ def _plan(text):
     packed = base64.urlsafe_b64encode(zlib.compress(text.encode())).decode().rstrip("=")
     with suppress(Refused):
         plan_codec.decode(packed)
+    plan_codec.asked_in(packed)
 
 
 def _sources(text):

@@ -3,6 +3,8 @@
 Equal plans give equal JSON bytes. The alphabet of the result has no `$`, so the kubelet's `$(VAR)`
 expansion leaves it alone. What comes in is checked field by field: a pod's env can be written by
 anybody who may create pods, and a bad plan must end in one clear line.
+
+The field `asked` keeps its name and form in all versions: releases before and after read it.
 """
 
 from __future__ import annotations
@@ -41,18 +43,44 @@ from injector.core.reference import (
     argument_problem,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _BLANK = Rule()
 _NOT_PACKED = "it is not base64url of zlib of JSON"
 
 
 def to_json(p: Plan) -> str:
     """Return the canonical JSON text of the plan."""
-    return json.dumps(_plan(p), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _canonical(_plan(p))
 
 
-def encode(p: Plan) -> str:
-    """Return the plan as it travels; raises Refused above `plan.MAX_ENCODED` characters."""
+def encode(p: Plan, asked: Mapping[str, str] = {}) -> str:
+    """Return the plan as it travels; raises Refused above `plan.MAX_ENCODED` characters.
+
+    Beside it travel the annotations that asked for it, name → text, for a copy of the pod that has
+    lost them (`asked_in`); the fetcher does not read them. They are left out where both together
+    would be too large.
+    """
+    if asked:
+        both = {**_plan(p), "asked": dict(asked)}
+        try:
+            return pack(_canonical(both), "the plan")
+        except Refused:
+            pass
     return pack(to_json(p), "the plan")
+
+
+def asked_in(text: str) -> dict[str, str]:
+    """Return the annotations that a plan of any version came from; empty when it does not say."""
+    try:
+        found = PlanObject(json.loads(unpack(text)), "plan").get("asked")
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def pack(text: str, what: str) -> str:
@@ -189,6 +217,10 @@ def _plan(p: Plan) -> dict[str, object]:
             rules=[_key_rule(rule) for rule in p.rules] or None,
         ),
     }
+
+
+def _canonical(document: object) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _bare(**fields: object) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import random
 
 import pytest
 from hypothesis import given
@@ -696,10 +697,48 @@ def test_a_plan_that_only_the_release_before_reads_passes_while_this_replica_is_
     assert line.startswith("SI-135 container secret-injector, env SECRET_INJECTOR_PLAN")
 
 
-def test_a_copy_without_annotations_is_refused_with_the_flag_that_keeps_them():
-    """`kubectl debug --copy-to` leaves them out, and the copy asks for nothing."""
+def test_a_copy_without_annotations_asks_as_the_pod_did_that_was_copied():
+    """`kubectl debug --copy-to` leaves annotations out; they are text of that pod, read anew."""
+    for annotations in (None, {"other.example/note": "kept"}):
+        pod = injected(with_references())
+        copied = copy.deepcopy(pod)
+        copied["metadata"] = {"name": "copy"}
+        if annotations:
+            copied["metadata"]["annotations"] = annotations
+
+        outcome = decided(copied)
+        after = asking.patched(copied, outcome)
+
+        assert (outcome.kind, outcome.reason) == ("inject", "injected_anew")
+        assert outcome.warnings == (
+            "secret-injector: the pod carries our container, so its annotations are put back",
+        )
+        assert after["metadata"]["annotations"] == {
+            **(annotations or {}),
+            **pod["metadata"]["annotations"],
+        }
+        assert after["spec"] == pod["spec"]
+        assert verdict(after) == "as_decided"
+        assert decided(after).operations == ()
+
+
+def test_a_copy_that_says_no_stays_as_it_is():
+    """Who opts out keeps that word, and the finished pod is refused for what it carries."""
     pod = injected()
+    pod["metadata"]["annotations"] = {"secret-injector.io/inject": "false"}
+
+    assert (decided(pod).kind, decided(pod).reason) == ("skip", "opted_out")
+    assert isinstance(verdict(pod), list)
+
+
+@pytest.mark.parametrize("text", ["", "x", "!", plan_codec.pack('{"asked": 1}', "it")])
+def test_a_copy_that_does_not_say_what_it_asked_is_refused_with_the_flag_that_keeps_it(text):
+    """Such as one of a pod of an earlier release, which did not write it down."""
+    pod = injected()
+    plan_entry(pod)["value"] = text
     pod["metadata"] = {"name": "copy"}
+    assert decided(pod).reason == "not_asked"
+
     outcome = final_state.judge(
         asking.request(pod), [Catalog.of(CLUSTER)], TODAY, Images(own=TODAY.image)
     )
@@ -708,6 +747,18 @@ def test_a_copy_without_annotations_is_refused_with_the_flag_that_keeps_them():
         "SI-135 container secret-injector: the pod carries it and does not ask for injection\n"
         "       hint: copy the annotations too: kubectl debug --copy-to NAME --keep-annotations"
     )
+
+
+def test_annotations_are_left_out_where_the_plan_would_be_too_large_with_them():
+    """The pod is injected as before; only a copy without annotations could not be."""
+    noise = random.Random(7).randbytes(120_000).hex()
+    asks = asking.pod({"env": 'A: "#{vault:kv/a#x}"'})
+    asks["metadata"]["annotations"]["secret-injector.io/files"] = f"{{}} # {noise}"
+
+    text = plan_entry(injected(asks))["value"]
+
+    assert plan_codec.asked_in(text) == {}
+    assert len(text) < 2000
 
 
 def test_overridden_entries_and_placed_files_are_found_again():

@@ -88,6 +88,20 @@ def clashes(pod: Mapping[str, Any]) -> list[Problem]:
     return list(dict.fromkeys(found))
 
 
+def lost_annotations(pod: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a pod asked for that carries our container and none of our annotations.
+
+    `kubectl debug --copy-to` leaves annotations out. They are text of that pod, like the sources:
+    whoever can write them there can write them on the pod.
+    """
+    ours = fetchers(pod)
+    if len(ours) != 1 or not is_of_our_making(ours[0]):
+        return {}
+    text = _plan_text(ours[0])
+    budget.spend(1 + len(text) // WORDS_A_STEP)
+    return plan_codec.asked_in(text) if text else {}
+
+
 def before(pod: Mapping[str, Any]) -> Undone | None:
     """Return the pod as it was before our parts, or None when parts are not of our making."""
     return None if clashes(pod) else taken_out(pod)
@@ -136,6 +150,16 @@ def plan_of(pod: Mapping[str, Any]) -> Plan | None:
     """Return the plan that the pod carries; None when it is not one, or not in one place."""
     ours = [c for c in pods.containers(pod) if c.name == pods.NAME]
     return _plan_of(ours[0].raw) if len(ours) == 1 and ours[0].is_init else None
+
+
+def is_same_plan(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Say whether two containers of ours carry one plan, however it is written."""
+    one, other = _plan_text(there), _plan_text(wanted)
+    if one == other:
+        return True
+    budget.spend(1 + (len(one) + len(other)) // WORDS_A_STEP)
+    plan = _plan_of(there)
+    return plan is not None and plan == _plan_of(wanted)
 
 
 def has_parts(raw: Mapping[str, Any]) -> bool:
@@ -283,15 +307,19 @@ def _sources_of(raw: Mapping[str, Any]) -> sources_text.Sources | None:
 
 
 def _plan_of(raw: Mapping[str, Any]) -> Plan | None:
-    text = next(
+    text = _plan_text(raw)
+    try:
+        return plan_codec.decode(text) if text else None
+    except Refused:
+        return None
+
+
+def _plan_text(raw: Mapping[str, Any]) -> str:
+    return next(
         (
-            entry.get("value")
+            str(entry.get("value") or "")
             for entry in raw.get("env") or ()
             if entry.get("name") == our_container.PLAN_VARIABLE
         ),
-        None,
+        "",
     )
-    try:
-        return plan_codec.decode(str(text)) if text else None
-    except Refused:
-        return None

@@ -22,7 +22,7 @@ from injector.core import errors
 from injector.core.errors import Problem
 from webhook.core import again, asking, brought, jsonpatch, meshes, patch, planning, renewal, review
 from webhook.core import pod as pods
-from webhook.core.annotations import Wish, ours
+from webhook.core.annotations import PREFIX, Wish, ours
 from webhook.core.catalog import Catalog
 from webhook.core.our_container import Injection
 from webhook.core.planning import Judged, Made, Planned
@@ -38,6 +38,10 @@ _ENCODER = msgspec.json.Encoder()
 def decide(request: Request, catalog: Catalog, injection: Injection) -> Outcome:
     """Return what happens to the object of the request. Raises nothing."""
     reason = _skipped(request)
+    if reason == "not_asked" and request.object is not None:
+        lost = again.lost_annotations(request.object)
+        if lost and lost.get("inject") != "false":
+            return _asking_again(request, lost, catalog, injection)
     if reason or request.object is None:
         return Outcome(kind="skip", reason=reason)
     if catalog.lacks(request.namespace):
@@ -52,6 +56,35 @@ def decide(request: Request, catalog: Catalog, injection: Injection) -> Outcome:
     if clashes:
         return denial(clashes)
     return _renewed(request.namespace, pod, found, catalog, injection)
+
+
+def _asking_again(
+    request: Request, lost: Mapping[str, str], catalog: Catalog, injection: Injection
+) -> Outcome:
+    """Return the outcome for a copy that has lost its annotations: they are put back first."""
+    pod = request.object or {}
+    there = (pod.get("metadata") or {}).get("annotations")
+    names = {f"{PREFIX}{name}": text for name, text in lost.items()}
+    put_back = [jsonpatch.add("/metadata/annotations", names)]
+    if there:
+        put_back = [
+            jsonpatch.add(f"/metadata/annotations/{name.replace('/', '~1')}", text)
+            for name, text in names.items()
+        ]
+    asking = msgspec.structs.replace(request, object=jsonpatch.apply(pod, put_back))
+    outcome = decide(asking, catalog, injection)
+    if outcome.kind == "deny":
+        return outcome
+    told = warning(
+        "secret-injector: the pod carries our container, so its annotations are put back"
+    )
+    return replace(
+        outcome,
+        reason="injected_anew" if outcome.kind == "inject" else outcome.reason,
+        operations=(*put_back, *outcome.operations),
+        patch="",
+        warnings=(*outcome.warnings, told),
+    )
 
 
 def _renewed(

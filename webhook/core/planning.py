@@ -60,6 +60,11 @@ class Judged:
     defaulted: frozenset[str] = frozenset()
     """The annotations that are a policy's and not the pod's own."""
 
+    @property
+    def own_annotations(self) -> dict[str, str]:
+        """The annotations that are the pod's own."""
+        return {name: text for name, text in self.annotations.items() if name not in self.defaulted}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -141,7 +146,7 @@ def planned(
         if any(part.env_from for part in parts):
             fields["rules"] = policy.key_rules(before.policies)
         if not problems:
-            made = _made(found, parts, asked, resolution, fields, problems)
+            made = _made(before, found, parts, asked, resolution, fields, problems)
     left = found.inline.left(pod, catalog, namespace=namespace, service=wish.service or "")
     # With nothing to inject there is still something to judge: what was hidden, and settings.
     if made is not None or not problems:
@@ -324,6 +329,7 @@ def _readers(
 
 
 def _made(
+    before: Judged,
     found: Targets,
     parts: list[ContainerPlan],
     asked: Asked,
@@ -346,7 +352,7 @@ def _made(
         ),
     )
     try:
-        encoded = plan_codec.encode(replace_fields(plan, sources=()))
+        encoded = plan_codec.encode(replace_fields(plan, sources=()), before.own_annotations)
         packed_sources = sources_text.encode(plan.sources) if plan.sources else ""
     except Refused as refused:
         problems += refused.problems

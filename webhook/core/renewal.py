@@ -63,14 +63,14 @@ def merged(there: Entry, wanted: Entry, injection: Injection) -> dict[str, Any]:
     """Return our container as it should be: as wanted, with what others may have changed of it."""
     found = dict(wanted)
     image = str(there.get("image"))
-    is_same_plan = _plan_text(there) == _plan_text(wanted)
+    is_same_plan = again.is_same_plan(there, wanted)
     if images.is_kept(image, injection.image, injection.listed_images, is_same_plan=is_same_plan):
         found["image"] = image
     if there.get("imagePullPolicy") == "Always":
         found["imagePullPolicy"] = "Always"
     found["resources"] = resources(there.get("resources") or {}, wanted.get("resources") or {})
     found["securityContext"] = rights(there, wanted)
-    found["env"] = _variables(there.get("env") or (), wanted["env"])
+    found["env"] = _variables(there.get("env") or (), wanted["env"], is_same_plan=is_same_plan)
     found["volumeMounts"] = _mounts(there.get("volumeMounts") or (), wanted["volumeMounts"])
     return found | {
         field: value
@@ -228,7 +228,9 @@ def _is_in_place(
     return not any(raw.get("name") in before and again.has_parts(raw) for raw in wanted[at + 1 :])
 
 
-def _variables(there: Sequence[Entry], wanted: Sequence[Entry]) -> list[Entry]:
+def _variables(
+    there: Sequence[Entry], wanted: Sequence[Entry], *, is_same_plan: bool
+) -> list[Entry]:
     """Return the env of our container: ours once each, and those of others, which it never sees."""
     missing = {str(entry["name"]): entry for entry in wanted}
     own = frozenset(missing)
@@ -238,7 +240,8 @@ def _variables(there: Sequence[Entry], wanted: Sequence[Entry]) -> list[Entry]:
         name = str(entry.get("name"))
         if name in missing:
             made = missing.pop(name)
-            found.append(entry if is_as_made(entry, made) else made)
+            is_kept = is_same_plan and name == our_container.PLAN_VARIABLE
+            found.append(entry if is_kept or is_as_made(entry, made) else made)
         elif name not in own and not name.startswith(_VARIABLES):
             found.append(entry)
     return [*missing.values(), *found]
@@ -305,14 +308,3 @@ def _is_at_least(there: object, wanted: object) -> bool:
         return False
     found, least = quantity.parse(there), quantity.parse(wanted)
     return found is not None and least is not None and found >= least
-
-
-def _plan_text(raw: Entry) -> object:
-    return next(
-        (
-            entry.get("value")
-            for entry in raw.get("env") or ()
-            if entry.get("name") == our_container.PLAN_VARIABLE
-        ),
-        None,
-    )
