@@ -336,9 +336,9 @@ def _from_entry(text):
 
 
 def _keys_of_a_secret(text):
-    names = [text[at : at + 64] for at in range(0, len(text), 64)]
-    entry = EnvFrom(value=0, keys=("*a*a", text[:16]), rename=(("a", text[:16]),))
-    rules = [KeyRule(policy="p", action="Deny", deny=(text[:16],), final=("*a",))]
+    names = [text[at : at + 16] for at in range(0, len(text), 16)]
+    entry = EnvFrom(value=0, keys=("*a*a", text[:64]), rename=(("a", text[:64]),))
+    rules = [KeyRule(policy="p", action="Deny", deny=(text[:64],), final=("*a",))]
     env_from.chosen(ContainerPlan(name="app", env_from=(entry,)), rules, {0: names})
 
 

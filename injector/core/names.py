@@ -7,16 +7,14 @@ from collections.abc import Sequence
 
 def name_matches(name: str, pattern: str) -> bool:
     """Say whether the name matches; one pass over the pieces of the pattern between its stars."""
-    if "*" not in pattern:
-        return name == pattern
     head, *pieces = pattern.split("*")
+    if not pieces:
+        return name == pattern
     tail = pieces.pop()
     at, end = len(head), len(name) - len(tail)
     if at > end or not name.startswith(head) or not name.endswith(tail):
         return False
-    for piece in filter(
-        None, pieces
-    ):  # where a piece first fits, nothing that fits behind it is lost
+    for piece in pieces:  # where a piece first fits, nothing that fits behind it is lost
         at = name.find(piece, at, end)
         if at < 0:
             return False

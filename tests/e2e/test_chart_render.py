@@ -278,6 +278,19 @@ def test_test_pod_needs_a_namespace_that_is_served(render):
     assert ("Pod", "injector-secret-injector-test") not in render(namespace="default")
 
 
+def test_native_variables_are_tested_where_they_may_be_used(helm, render):
+    """Not where the chart forbids them, nor on a Kubernetes without their API."""
+    name = ("Pod", "injector-secret-injector-test-native")
+    sizes = [each["resources"] for each in render()[name]["spec"]["containers"]]
+    older = helm("template", "injector", CHART, "--kube-version", "1.34.0")
+
+    assert name in render(namespace="default")
+    assert name not in render({"injected": {"nativeEnv": "never"}})
+    assert name not in render({"tests": {"enabled": False}})
+    assert name[1] not in older
+    assert sizes == [{"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}]
+
+
 def test_addresses_of_api_servers_render_a_network_policy(render):
     """Who is named in `webhook.apiServerCIDRs` reaches the port, and nobody else; `false` wins."""
     addresses = {"apiServerCIDRs": ["10.0.0.1", "10.1.0.0/24", "fd00::1"]}

@@ -140,8 +140,6 @@ def test_the_program_leaves_what_other_programs_need(pod):
     heavy = {"click", "yaml", "logging", "asyncio", "structlog", "aiohttp", "argparse"}
     others = {"hvac", "http.client", "pyrage", "requests", "ssl", "subprocess", "tempfile"}
     assert (heavy | others).isdisjoint(loaded)
-    # The table of names that steer a process is for pods that take keys by pattern.
-    assert {"injector.core.env_from", "injector.core.steering_names"}.isdisjoint(loaded)
 
 
 def test_a_failure_is_a_block_on_standard_error_and_in_the_termination_message(pod):

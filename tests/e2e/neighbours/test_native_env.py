@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tests.e2e.scenarios.system import NAMESPACE, RELEASE
 from tests.e2e.testbed.process import CommandFailedError, until
@@ -135,6 +136,25 @@ def test_helm_test_passes_under_pod_security_and_leaves_nothing(
 
     assert (passed, said.count("Phase:          Succeeded")) == (0, 2)
     assert system.cluster.find("Pod", namespace) == []
+
+
+def test_nodes_that_are_too_old_are_no_finding_of_helm_test(tests_of_the_chart, system, node):
+    """`nativeEnv: auto` keeps native variables away from them, so the test pod keeps away too."""
+    node("old")
+
+    passed, _ = tests_of_the_chart()
+    hooks = yaml.safe_load_all(system.helm("get", "hooks", RELEASE, "--namespace", NAMESPACE))
+
+    (pod,) = (each for each in hooks if each["metadata"]["name"] == TEST_POD)
+    terms = pod["spec"]["affinity"]["nodeAffinity"]
+    assert passed == 0
+    assert terms == {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [
+                {"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["old"]}]}
+            ]
+        }
+    }
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.e2e.scenarios import other_webhook, pods
 from tests.e2e.testbed.api import ApiError
 from tests.e2e.testbed.process import until
 
 PROXY = {"name": "istio-proxy", "image": "registry.example/istio/proxyv2:1.29.0"}
-OLD = {"nodeInfo": {"kubeletVersion": "v1.33.4"}}
 ASKS = pods.asking(env={"PASSWORD": "#{k8s:s#password}"})
 
 
@@ -55,28 +52,6 @@ def proxied(answer):
     """Return the answer if the mesh's proxy is in the pod."""
     names = [each["name"] for each in answer.json()["spec"]["containers"]]
     return answer if names == ["app", "istio-proxy"] else None
-
-
-@pytest.fixture
-def node(system):
-    """Return a function that adds an old node of a cluster, with labels and taints."""
-    cluster = system.cluster
-    made = []
-
-    def add(name, *, labels=None, taints=()):
-        metadata = {"name": name, "labels": labels or {}}
-        taints = [{"effect": "NoSchedule", **taint} for taint in taints]
-        cluster.apply(
-            {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": taints}}
-        )
-        made.append(name)
-        path = cluster.api.resource("Node").path(None, name)
-        merge = "application/merge-patch+json"
-        cluster.api.request("PATCH", f"{path}/status", {"status": OLD}, content_type=merge)
-
-    yield add
-    for name in made:
-        cluster.delete("Node", name)
 
 
 def mode_of(tenant, **spec):
