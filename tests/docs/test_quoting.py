@@ -13,7 +13,8 @@ PAGES = sorted(
         *(ROOT / "docs").glob("*.md"),
         *(ROOT / "docs/stores").glob("*"),
     )
-    if "#{" in path.read_text()
+    # The table of breakages holds the sentence wherever kubectl says it.
+    if "#{" in path.read_text() and path.name != "breakages.md"
 )
 REASON = re.compile(r"an\s+unquoted\s+`?#`?\s+begins\s+a\s+comment", re.IGNORECASE)
 BARE = re.compile(r"^\s*(?:- )?[\w.-]+:\s+(?:[^'\"#\s|>&{\[][^'\"#]*)?#\{", re.MULTILINE)

@@ -7,6 +7,7 @@ import pytest
 
 from injector.core import errors
 from tests.chart import manifests
+from tests.e2e.breakages import cases
 from webhook.core.annotations import ANNOTATIONS, PREFIX
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -48,6 +49,18 @@ def resources() -> Iterator[str]:
         yield ""
 
 
+def breakages() -> Iterator[str]:
+    """Yield a row for every failure that the end-to-end tests make for real."""
+    yield "| what is wrong | seen first in | what it says |"
+    yield "|---|---|---|"
+    for case in cases.CASES:
+        said = " ".join(f"`{line}`" for line in (case.shown, case.hint) if line) or "nothing"
+        place = f"`{case.seen_in}`" if case.shown else case.seen_in
+        yield f"| {case.wrong} | {place} | {said} |".replace("||", "\\|\\|")
+    for wrong, why in cases.CALLS.values():
+        yield f"| {wrong} | `{cases.APPLY}` of a pod, events | `{cases.FAILED_CALL}… {why}` |"
+
+
 def _fields(schema: dict, path: str) -> Iterator[str]:
     required = set(schema.get("required", ()))
     for name, inner in sorted(schema.get("properties", {}).items()):
@@ -71,7 +84,12 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-PAGES = {"annotations.md": annotations, "troubleshooting.md": codes, "resources.md": resources}
+PAGES = {
+    "annotations.md": annotations,
+    "troubleshooting.md": codes,
+    "resources.md": resources,
+    "breakages.md": breakages,
+}
 
 
 @pytest.mark.parametrize("name", PAGES)

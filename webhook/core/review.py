@@ -272,10 +272,9 @@ def told(problem: Problem, *, place: str = "") -> str:
     head = f"{problem.code.id} {where}: " if where else f"{problem.code.id} "
     what = errors.printable(problem.what[:MAX_TOLD])
     room = MAX_TOLD - len(head) - len("; ")
-    # A short sentence leaves its room to the other one; advice for a whole kind of mistakes may be
-    # cut rather than what is said of this one.
-    share = room * 3 // 5 if problem.hint else room * 2 // 5
-    cure = _cut(cure, max(room - len(what), share))
+    # A short sentence leaves its room to the other one. The first one names what is to be changed,
+    # and often what to write; of the second one the beginning says most.
+    cure = _cut(cure, max(room - len(what), room // 3))
     return f"{head}{_cut(what, room - len(cure))}; {cure}"
 
 
