@@ -32,6 +32,8 @@ def says_nothing(value: object) -> bool:
 
 def _is_like(there: object, wanted: object, *, may_have_more: bool) -> bool:
     budget.spend()
+    if there == wanted:
+        return True
     if isinstance(wanted, Mapping):
         if not isinstance(there, Mapping):
             return not wanted and says_nothing(there)
@@ -52,7 +54,7 @@ def _is_like(there: object, wanted: object, *, may_have_more: bool) -> bool:
                 for one, other in zip(there, wanted, strict=True)
             )
         )
-    return there == wanted
+    return False
 
 
 def _is_field_like(name: str, there: object, wanted: object, *, may_have_more: bool) -> bool:
