@@ -4,8 +4,11 @@ import copy
 
 import pytest
 
+from injector.core import plan_codec
 from tests import asking
 from webhook.core import meshes, sidecars
+from webhook.core.catalog import Catalog
+from webhook.core.our_container import PLAN_VARIABLE
 
 ENV = {"env": 'A: "#{vault:secret/shop#key}"'}
 PROXIES = {
@@ -38,6 +41,12 @@ def pod(*inits, apps=(), **annotations):
 def order(found):
     """Return the names of the init containers."""
     return [each["name"] for each in found["spec"]["initContainers"]]
+
+
+def plan_of(found):
+    """Return the plan that a pod carries."""
+    [ours] = [c for c in found["spec"]["initContainers"] if c["name"] == "secret-injector"]
+    return plan_codec.decode({e["name"]: e.get("value") for e in ours["env"]}[PLAN_VARIABLE])
 
 
 def beside(found):
@@ -183,3 +192,22 @@ def test_a_policys_order_counts_where_the_pod_has_such_a_container():
     found = pod(native("Istio"), container("a", "app"))
     decided = asking.outcome(found, asking.vault(), default)
     assert order(asking.patched(found, decided)) == ["istio-proxy", "secret-injector", "a"]
+
+
+def test_pods_that_differ_in_whose_order_or_restart_it_is_share_no_decision():
+    """Decisions of a snapshot are kept: what they depend on is part of what they are kept by."""
+    catalog = Catalog.of([asking.vault(), asking.policy(defaults={"init-after": "gone"})])
+    own = pod(container("a", "app"), **{"secret-injector.io/init-after": "gone"})
+    defaulted = pod(container("a", "app"))
+    once = pod(container("a", "app"))
+    once["spec"]["restartPolicy"] = "Never"
+
+    kinds = [asking.outcome(found, catalog=catalog).kind for found in (own, defaulted, own)]
+    plans = [
+        plan_of(asking.patched(found, asking.outcome(found, catalog=catalog)))
+        for found in (defaulted, once)
+    ]
+
+    assert kinds == ["deny", "inject", "deny"]
+    assert [plan.is_restarted for plan in plans] == [True, False]
+    assert [plan.is_patient for plan in plans] == [False, True]
