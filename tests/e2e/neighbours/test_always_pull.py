@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.scenarios import pods
+from tests.e2e.scenarios import other_webhook, pods
 from tests.e2e.testbed import product, registry
 from tests.e2e.testbed.images import base_images
 from tests.e2e.testbed.process import until
@@ -56,3 +56,31 @@ def test_an_injected_pod_starts_where_images_are_always_pulled(always_pull, tena
     assert inside("app").environ() == {b"PASSWORD": b"open sesame"}
     stored = tenant.cluster.get("Pod", "app", tenant.namespace)
     assert policies(stored) == {pods.OURS: "Always", "app": "Always"}
+
+
+def test_it_starts_beside_a_webhook_that_makes_the_api_server_ask_again(
+    always_pull, tenant, inside, tmp_path
+):
+    """In the second round our container is already as the plugin wants it."""
+    wait_until_on(tenant)
+    tenant.put_secret("s", {"password": "open sesame"})
+    pod = pods.pod(
+        "app",
+        pods.app(command=pods.SLEEP),
+        annotations=pods.asking(env={"PASSWORD": "#{k8s:s#password}"}),
+    )
+
+    with other_webhook.running(tenant.cluster, tmp_path, tenant.namespace):
+        until(
+            lambda: (
+                "mesh"
+                in policies(tenant.cluster.create(pod, tenant.namespace, dry_run=True).json())
+            ),
+            what="the other webhook is called",
+            timeout_s=20,
+        )
+        tenant.apply(pod)
+
+    assert inside("app").environ() == {b"PASSWORD": b"open sesame"}
+    stored = tenant.cluster.get("Pod", "app", tenant.namespace)
+    assert policies(stored) == {pods.OURS: "Always", "app": "Always", "mesh": "Always"}

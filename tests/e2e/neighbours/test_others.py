@@ -15,12 +15,15 @@ from tests.e2e.testbed.process import CommandFailedError, until
 
 ROLES = (
     other_webhook.add_container,
+    other_webhook.add_native_sidecar,
     other_webhook.add_sidecar_with_template,
+    other_webhook.raise_resources,
+    other_webhook.add_proxy,
     other_webhook.add_hooks,
     other_webhook.add_launcher,
 )
 # What is put right in our container, and would be refused if it were done once more after that.
-PUT_RIGHT = (other_webhook.be_another_release,)
+PUT_RIGHT = (other_webhook.add_authority, other_webhook.be_another_release)
 VALUES = {b"PASSWORD": b"open sesame"}
 MIRRORED = "mirror.example/secret-injector:testbed"
 
@@ -87,6 +90,17 @@ def without_ours(spec):
     return copy.deepcopy({**spec, "initContainers": sidecars})
 
 
+@pytest.mark.parametrize("reinvocation", ["Never", "IfNeeded"])
+def test_all_of_them_together_change_nothing_of_it(tenant, inside, tmp_path, reinvocation):
+    """Also where the API server asks both webhooks again."""
+    tenant.put_secret("s", {"password": "open sesame"})
+    with change(tenant, tmp_path, *ROLES, reinvocation=reinvocation):
+        wait_until_changed(tenant, *ROLES)
+        tenant.apply(asking_pod())
+
+    assert only_ours(inside("app").environ()) == VALUES
+
+
 def test_an_image_from_a_mirror_stays_where_it_is_listed_and_is_ours_where_not(
     system, tenant, tmp_path
 ):
@@ -109,6 +123,30 @@ def test_an_image_from_a_mirror_stays_where_it_is_listed_and_is_ours_where_not(
         0: {pods.OURS: "localhost/secret-injector:testbed", "app": app},
         1: {pods.OURS: MIRRORED, "app": app},
     }
+
+
+def test_figures_that_the_server_writes_differently_are_the_same_figures(
+    system, tenant, inside, tmp_path
+):
+    """A request of `0.1` is stored as `100m`; a LimitRange adds what is not set."""
+    tenant.put_secret("s", {"password": "open sesame"})
+    limit = {"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "0.01"}}
+    spec = {"limits": [limit]}
+    tenant.apply(
+        {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "range"}, "spec": spec}
+    )
+    try:
+        system.install(injected={"resources": {"requests": {"cpu": "0.1", "memory": "0.0625Gi"}}})
+        with change(tenant, tmp_path, other_webhook.add_container):
+            wait_until_changed(tenant, other_webhook.add_container)
+            tenant.apply(asking_pod())
+        values = only_ours(inside("app").environ())
+    finally:
+        system.install()
+
+    stored = tenant.cluster.get("Pod", "app", tenant.namespace)
+    assert values == VALUES
+    assert pods.ours(stored)["resources"]["requests"] == {"cpu": "100m", "memory": "64Mi"}
 
 
 def test_a_copy_of_a_pod_starts_after_the_chart_has_changed(system, tenant, inside):
