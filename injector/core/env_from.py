@@ -113,7 +113,11 @@ def refusal(name: str, *, is_written: bool) -> tuple[Code, str, str] | None:
     steers = steering.of(name)
     if steers is Steers.CODE:
         what = f"that decides {Steers.CODE.value}"
-        return errors.STEERING_NAME, what, "give it another name with rename, or a prefix"
+        return (
+            errors.STEERING_NAME,
+            what,
+            "give it another name with rename, or write a line for it in the pod's annotation",
+        )
     if steers is Steers.ENDPOINT and not is_written:
         what = f"that decides {Steers.ENDPOINT.value}"
         hint = "list the key under keys by its name if you mean it, or give the entry a prefix"

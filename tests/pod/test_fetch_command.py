@@ -92,7 +92,7 @@ def test_keys_of_a_secret_are_delivered_and_those_left_out_are_told(pod):
         "key": "LD_PRELOAD",
         "variable": "LD_PRELOAD",
         "why": "that decides which code a process runs",
-        "hint": "give it another name with rename, or a prefix",
+        "hint": "give it another name with rename, or write a line for it in the pod's annotation",
     }
 
 
