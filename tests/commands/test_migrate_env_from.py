@@ -81,6 +81,27 @@ def test_a_path_with_a_template_and_a_container_without_command_are_told(command
     )
 
 
+def test_a_template_that_loops_over_keys_is_told_what_to_write(command):
+    """A program that reads such a file would have to stop reading it, so nothing is guessed."""
+    theirs = """
+vault.hashicorp.com/agent-inject-secret-env: secret/data/db
+vault.hashicorp.com/agent-inject-template-env: |
+  {{ with secret "secret/data/db" }}{{ range $k, $v := .Data.data }}
+  export {{ $k }}="{{ $v }}"
+  {{ end }}{{ end }}
+"""
+    status, _, err = command("migrate", pod=pod(theirs))
+
+    assert (status, err) == (
+        3,
+        (
+            "pod.yaml:1: vault.hashicorp.com/agent-inject-template-env: a loop over keys: for a"
+            ' variable of each write __from: {from: "vault:secret/db", keys: ["*"]} in the'
+            " annotation env\n"
+        ),
+    )
+
+
 def test_secrets_of_env_from_become_entries_of_their_container(command):
     """With prefix and optional; a ConfigMap in front of them stays, for it is weaker."""
     entries = [

@@ -178,6 +178,7 @@ def _inline(text: str) -> tuple[list[str], list[str]]:
 
 
 _THEIR_FOLDER = "/vault/secrets"
+_ONE_FIELD = "only a template of one field is translated; write the text with references"
 _WHY_NOT = "has a template in it; compose the value with filters, or store it as it is needed"
 _FILE_DETAILS = (
     "agent-inject-template-",
@@ -204,6 +205,14 @@ def _reference(text: str, store: str) -> str | None:
     return f"#{{{store}:{path(found['path'])}#{found['field']}{version}}}"
 
 
+def _of_every_key(template: str, secret: str, store: str) -> str:
+    """Return what to write for a template that loops over the keys of a secret, else nothing."""
+    if "range " not in template:
+        return ""
+    entry = f'{{from: "{store}:{path(secret)}", keys: ["*"]}}'
+    return f"a loop over keys: for a variable of each write __from: {entry} in the annotation env"
+
+
 def _file(
     name: str,
     secret: str,
@@ -218,12 +227,7 @@ def _file(
     if template is not None:
         found = _FIELD_IN_TEMPLATE.fullmatch(template)
         if found is None:
-            left.append(
-                (
-                    where,
-                    "only a template of one field is translated; write the text with references",
-                )
-            )
+            left.append((where, _of_every_key(template, secret, store) or _ONE_FIELD))
             return
         text = f"#{{{store}:{path(found['path'])}#{found['field']}}}"
     else:
