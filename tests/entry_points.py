@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import msgspec
+
 from injector import local_file, local_format, rest, sops_file, sops_format
 from injector.connection import Unanswered
 from injector.core import (
@@ -55,6 +57,7 @@ from webhook.core import (
     resources,
     review,
     sources_text,
+    workloads,
     yamltext,
 )
 from webhook.core.catalog import Catalog
@@ -323,6 +326,22 @@ def _pod(text):
     whole_review(asking.pod({"inject": "true", "service": "app", "env": text}, **container))
 
 
+def _workload(text):
+    pod = asking.pod({"inject": "true", "env": text}, args=[text])
+    annotations = {asking.PREFIX + text: text}
+    raw = {
+        "apiVersion": "example.com/v1",
+        "kind": "Odd",
+        "metadata": {"name": "web", "annotations": annotations},
+        "spec": {"tasks": [{"template": pod}, {text: {"template": pod}}], "text": text},
+    }
+    asked = msgspec.structs.replace(asking.request(raw), kind=review.Kind(kind="Odd"))
+    told = workloads.judge(asked, CATALOG, asking.INJECTION)
+    assert told.kind == "allow"
+    assert len(told.warnings) <= workloads.MOST_LINES
+    assert all(len(line) <= 256 and line.isprintable() for line in told.warnings)
+
+
 def _from_entry(text):
     names = [text[at : at + 64] for at in range(0, min(len(text), 4096), 64)]
     entry = {
@@ -507,6 +526,7 @@ ENTRY_POINTS = {
         signs="${}#()[]<>:/@+ab.-\\ ",
         openings=("", "${vault:", "vault:a#", "#(", "<path:", "ref+a", "secret-injector"),
     ),
+    "workload": EntryPoint(read=_workload, signs="#{}A:/,\n \x1b", openings=("", "A: ", "A: '#{")),
     "from entry": EntryPoint(read=_from_entry, signs='*:/#@{}"a_=', openings=("", "vault:", "*")),
     "keys of a secret": EntryPoint(read=_keys_of_a_secret, signs="*a_=LD", openings=("", "LD_")),
     "external secret": EntryPoint(

@@ -37,7 +37,7 @@ TARGETS = {
     "dotenv": ("dotenv",),
     "sops": ("sops yaml", "sops json", "sops dotenv", "sops rule"),
     "answers": ("answer", "json", "filters", "key vault", "local"),
-    "review": ("pod", "review", "lookalike"),
+    "review": ("pod", "review", "lookalike", "workload"),
 }
 C_TARGETS = {
     "launcher-env-file": "ENV_FILE",
