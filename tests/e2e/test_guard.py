@@ -506,8 +506,6 @@ ALLOWED = {
     "a mount outside our paths": _over("/mnt/cache"),
     "a mount beside our tokens": _over("/var/run/secrets/other"),
     "a mount whose name begins like ours": _over("/application"),
-    "a file of its own": _single(),
-    "files of their own alone": _only_single,
     "an SELinux level": _context(seLinuxOptions={"level": "s0:c1,c2"}),
     "a runtime's AppArmor": _context(appArmorProfile={"type": "RuntimeDefault"}),
     "another working directory": _ours(workingDir="/tmp"),
@@ -520,11 +518,15 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize("name", ALLOWED)
+# The guard cannot know which files a pod asked for: the webhook does.
+OTHER_FILES = {"a file of its own": _single(), "files of their own alone": _only_single}
+
+
+@pytest.mark.parametrize("name", [*ALLOWED, *OTHER_FILES])
 def test_what_other_software_may_change_passes(verdict, name):
     """Meshes, clouds, agents, mirrors, quotas and people do not meet the guard."""
     pod = injected()
-    ALLOWED[name](pod)
+    (ALLOWED | OTHER_FILES)[name](pod)
 
     assert verdict(pod) is None
 

@@ -23,6 +23,11 @@ def upgraded(system):
     system.install()
 
 
+def _if_of(tag, pod):
+    """Return a pod whose container of ours has the tag, else None."""
+    return pod if pods.ours(pod)["image"].endswith(f":{tag}") else None
+
+
 def test_what_an_upgrade_meets_finishes_and_goes(system, upgraded, tenant, local_cluster):
     """A Job that runs over the upgrade ends and is cleaned up; the guard knows both images."""
     cluster = local_cluster
@@ -47,7 +52,12 @@ def test_what_an_upgrade_meets_finishes_and_goes(system, upgraded, tenant, local
     name = before["metadata"]["name"]
     image = pods.ours(before)["image"]
     upgraded()
-    after = cluster.create(pod, tenant.namespace, dry_run=True).json()
+    # A replica of before answers until it has gone.
+    after = until(
+        lambda: _if_of(NEXT, cluster.create(pod, tenant.namespace, dry_run=True).json()),
+        what="a new replica answers",
+        timeout_s=60,
+    )
     policy = json.dumps(cluster.get("ValidatingAdmissionPolicy", "secret-injector-pods"))
     cluster.patch("Pod", name, {"metadata": {"labels": {"seen": "yes"}}}, tenant.namespace)
     cluster.exec(name, "app", "touch", "/go", namespace=tenant.namespace)
