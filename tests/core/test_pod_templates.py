@@ -100,6 +100,23 @@ def test_each_template_of_an_argo_workflow_is_a_pod_with_the_annotations_of_all(
     ]
 
 
+def test_templates_within_steps_and_tasks_of_argo_are_pods_too():
+    """`inline` holds a template where it is used."""
+    name = "WorkflowTemplate default/w"
+
+    assert found(
+        """
+        {kind: WorkflowTemplate, metadata: {name: w}, spec: {podMetadata: {annotations: {a: b}},
+          templates: [
+           {name: s, steps: [[{name: x, inline: {container: {image: i}}}, {name: y, template: z}]]},
+           {name: d, dag: {tasks: [{name: t, inline: {script: {image: i}}}, {name: u}]}}]}}
+        """
+    ) == [
+        (name, "spec.templates[0].steps[0][0].inline", {"a": "b"}, ["main"]),
+        (name, "spec.templates[1].dag.tasks[0].inline", {"a": "b"}, ["main"]),
+    ]
+
+
 def test_the_containers_of_argo_start_through_its_own_program():
     """So an image without a command does not need native variables."""
     raw = {"kind": "CronWorkflow", "spec": {"workflowSpec": {"templates": [

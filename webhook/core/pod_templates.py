@@ -199,9 +199,10 @@ def _named(spec: Raw) -> dict[str, Any]:
 def _composed(node: Raw, pointer: str, owner: _Owner) -> Iterator[tuple[str, PodTemplate]]:
     """Yield the pods that a controller composes from a node, each with the field it came from."""
     for index, entry in enumerate(_objects(node.get("templates"))):
-        if found := _argo(node, entry):
-            at = f"{pointer}/templates/{index}"
-            yield "templates", _made(owner, at, *found, from_=(pointer, "podMetadata"), own=at)
+        for place, template in _argo_templates(entry):
+            if found := _argo(node, template):
+                at = f"{pointer}/templates/{index}{place}"
+                yield "templates", _made(owner, at, *found, from_=(pointer, "podMetadata"), own=at)
     if any("image" in step for step in _objects(node.get("steps"))):
         made = _tekton(node, owner)
         yield "steps", _made(owner, pointer, *made, from_=(owner.pointer, "metadata"), own=pointer)
@@ -241,6 +242,23 @@ def _made(
         annotated=tuple(path_of(place) for place in places),
         is_composed=True,
     )
+
+
+def _argo_templates(template: Raw) -> Iterator[tuple[str, Raw]]:
+    """Yield a template of Argo Workflows and those that its steps or tasks hold, with their places.
+
+    `steps` is a list of lists; what is written within a step or task holds no others.
+    """
+    yield "", template
+    for index, group in enumerate(_list(template.get("steps"))):
+        budget.spend()
+        for at, step in enumerate(_objects(group)):
+            if isinstance(step.get("inline"), Mapping):
+                yield f"/steps/{index}/{at}/inline", step["inline"]
+    for index, task in enumerate(_objects(_map(template.get("dag")).get("tasks"))):
+        budget.spend()
+        if isinstance(task.get("inline"), Mapping):
+            yield f"/dag/tasks/{index}/inline", task["inline"]
 
 
 def _argo(workflow: Raw, template: Raw) -> tuple[Raw, dict[str, Any]] | None:
