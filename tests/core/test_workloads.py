@@ -158,6 +158,27 @@ def test_annotations_beside_the_template_and_mistakes_in_it_are_both_told():
     assert second.startswith(REFUSED)
 
 
+@pytest.mark.parametrize(
+    ("names", "listed"),
+    [
+        (["env", "files"], f"{PREFIX}env, {PREFIX}files"),
+        (["a", "b", "c", "d"], f"{PREFIX}a, {PREFIX}b, {PREFIX}c, ..."),
+        (["env." + "a" * 59, "env." + "b" * 59], f"{PREFIX}env.{'a' * 59}, ..."),
+    ],
+)
+def test_many_annotations_beside_the_template_leave_room_for_where_they_belong(names, listed):
+    """The first three of them, or as many as leave the cure within the first 200 characters."""
+    raw = workload("Deployment", template(), annotations={PREFIX + name: "x" for name in names})
+
+    (line,) = judged(raw).warnings
+
+    assert len(line) <= 200
+    assert line == (
+        f"secret-injector: {listed} on a Deployment does nothing;"
+        " move it to spec.template.metadata.annotations"
+    )
+
+
 def test_ten_lines_at_most_and_the_last_one_counts_the_others():
     """Thirty mistakes are nine lines and a number."""
     wrong = {f"A{number}": "#{nowhere:a#b}" for number in range(30)}

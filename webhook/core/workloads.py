@@ -29,6 +29,7 @@ from webhook.core.review import Head, Kind, Outcome, Request, warning
 MOST_LINES = 10
 """Lines about one workload; the last one counts the others."""
 
+_MAX_LISTED = 96
 _CONTROLLERS = ("system:serviceaccount:kube-system:", "system:node:")
 _CONTROLLER_MANAGER = "system:kube-controller-manager"
 _POD = Kind(kind="Pod", version="v1")
@@ -120,7 +121,11 @@ def misplaced(raw: Mapping[str, Any]) -> tuple[str, ...]:
     found = next(pod_templates(raw, namespace=""), None) if names else None
     if found is None or "metadata.annotations" in found.annotated:
         return ()
-    listed = ", ".join(PREFIX + name for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    listed = ", ".join(PREFIX + name for name in names[:3])
+    if len(listed) > _MAX_LISTED:  # what to do must stand within the first characters
+        listed = PREFIX + names[0][: _MAX_LISTED - len(PREFIX)]
+    if not listed.endswith(names[-1]):
+        listed += ", ..."
     kind = str(raw.get("kind") or "")
     text = f"secret-injector: {listed} on a {kind} does nothing; move it to {found.annotated[-1]}"
     return (warning(text),)
