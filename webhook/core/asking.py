@@ -211,7 +211,9 @@ def exposed(
     """
     problems = []
     for place, texts in _expanded_places(container, mode, inline):
-        found = {name for text in texts for name in expanded(text)}
+        found = {name for text in texts if "$(" in text for name in expanded(text)}
+        if not found:
+            continue
         for name in sorted(found & names):
             what = f"$({name}) would put a secret there"
             hint = (
@@ -251,7 +253,8 @@ def _expanded_places(
     yield "command", container.command
     yield "args", list(container.raw.get("args") or ())
     for mount in container.raw.get("volumeMounts") or ():
-        yield "volumeMounts.subPathExpr", [str(mount.get("subPathExpr") or "")]
+        if mount.get("subPathExpr"):
+            yield "volumeMounts.subPathExpr", [str(mount["subPathExpr"])]
     if mode == LAUNCHER:
         for entry in container.env:
             if not inline.is_reference(container, entry):

@@ -140,6 +140,15 @@ class Catalog:
         self.memo["incapable nodes"] = found
         return found
 
+    def stores_for(self, namespace: str) -> frozenset[str]:
+        """Return the names of the stores that pods of the namespace may use."""
+        remembered = self.memo.get(("stores", namespace))
+        if isinstance(remembered, frozenset):
+            return remembered
+        found = frozenset(name for name, each in self.stores.items() if each.serves(namespace))
+        self.memo["stores", namespace] = found
+        return found
+
     def lacks(self, namespace: str) -> bool:
         """Say whether labels of the namespace are needed to decide about it, and not here yet."""
         if not self.is_followed or not namespace or namespace in self.namespaces:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from injector.core.errors import Code, Problem
 from injector.core.plan import Rule
 from injector.core.reference import Value
@@ -20,8 +22,7 @@ FROM = "__from"
 MAX_KEYS = 512
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceRef:
+class ServiceRef(msgspec.Struct, frozen=True, kw_only=True):
     """Another service, as one writes it: `namespace` None is the writer's own.
 
     `keys` are the ones that an import takes, with patterns as written; None is all of them.
@@ -32,8 +33,7 @@ class ServiceRef:
     keys: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyDef:
+class KeyDef(msgspec.Struct, frozen=True, kw_only=True):
     """One key: `place` is where in its object it stands (`spec.env.API_KEY`).
 
     `taken` is the secret's own key where an entry of `__from` lists it, else empty.
@@ -49,8 +49,7 @@ class KeyDef:
     is_override: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileDef:
+class FileDef(msgspec.Struct, frozen=True, kw_only=True):
     """One file: `path` below the files folder, or absolute; `mode` None is the default."""
 
     name: str
@@ -62,8 +61,7 @@ class FileDef:
     place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FromDef:
+class FromDef(msgspec.Struct, frozen=True, kw_only=True):
     """Keys of a secret that nobody names: `value` is all of it, `keys` are patterns with `*`.
 
     `name` is what the variables are called together, such as `DB_*`; see `plan.EnvFrom`. Without

@@ -327,8 +327,8 @@ class Evaluation:
 
     def _read(self, ref: StoreRead, by: _Definition, scope: Scope, chain: Chain) -> int | None:
         entry = self.catalog.stores.get(ref.store)
-        if entry is None or not entry.serves(self.namespace):
-            known = (s.name for s in self.catalog.stores.values() if s.serves(self.namespace))
+        known = self.catalog.stores_for(self.namespace)
+        if entry is None or ref.store not in known:
             if entry is not None:
                 what = (
                     f'the store "{ref.store}" does not serve namespace {self.namespace}:'

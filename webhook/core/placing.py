@@ -27,19 +27,20 @@ def overlaps(
     and mounts there. In one that is only read it cannot.
     """
     found = patch.mounts(part, files_path)
-    free = pods.writable_volumes(pod)
-    others: dict[str, str] = {}
-    roomy = set()
-    for raw in container.raw.get("volumeMounts") or ():
-        path = str(raw.get("mountPath"))
-        place = mount_paths.canonical(path)
-        others[place] = path
-        if raw.get("name") in free and not raw.get("readOnly"):
-            roomy.add(place)
+    mounted = {
+        mount_paths.canonical(str(raw.get("mountPath"))): raw
+        for raw in container.raw.get("volumeMounts") or ()
+    }
+    others = {place: str(raw.get("mountPath")) for place, raw in mounted.items()}
     others |= {mount_paths.canonical(path): path for path in pods.other_mounts(container)}
     in_order = sorted(others)
     budget.spend((len(found) + len(in_order)) // 8)
     source = f"container {container.name}"
+
+    def has_room(at: str) -> bool:
+        raw = mounted.get(at) or {"readOnly": True}
+        return not raw.get("readOnly") and raw.get("name") in pods.writable_volumes(pod)
+
     places: dict[str, str] = {}
     held: dict[str, str] = {}
     problems = []
@@ -48,7 +49,7 @@ def overlaps(
         place = mount_paths.canonical(path)
         folders = ("", *mount_paths.above(place))
         budget.spend(len(folders) // 8)
-        near = [place, *(at for at in folders if at not in roomy)]
+        near = [place, *(at for at in folders if at in others and not has_room(at))]
         below = bisect_left(in_order, f"{place}/")
         if below < len(in_order) and in_order[below].startswith(f"{place}/"):
             near.append(in_order[below])

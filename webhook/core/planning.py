@@ -193,7 +193,7 @@ def misread(
 ) -> tuple[Problem, ...]:
     """Return a warning for each value of the pod that looks like a reference and stays text."""
     namespace = before.subject.namespace
-    stores = {name for name, store in catalog.stores.items() if store.serves(namespace)}
+    stores = catalog.stores_for(namespace)
     found = [*lookalikes.in_pod(pod, stores=stores, skipped=before.skipped)]
     for definitions in (wish.shared, *wish.per_container.values()):
         found += lookalikes.in_keys((*definitions.env, *definitions.files), stores=stores)

@@ -7,8 +7,9 @@ and defaults before it asks us, so only presence is in question here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 NAME = "secret-injector"
 """The name of our init container and of our main volume."""
@@ -18,8 +19,7 @@ _READ_ONLY = frozenset(("configMap", "secret", "downwardAPI", "projected", "imag
 """Volumes that nothing can be made in: a mount needs its file or folder there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
+class Container(msgspec.Struct, frozen=True, kw_only=True):
     """One container of a pod; `pointer` is its JSON Pointer (`/spec/containers/0`)."""
 
     pointer: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from injector.core.plan import EnvFrom, EnvItem, FileItem, PlanStore, PlanValue, Read
 from webhook.core.catalog import Key
 from webhook.core.definitions import Definitions, FileDef, FromDef, KeyDef
@@ -54,8 +56,7 @@ class Author:
     foreign: tuple[Key, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """Where one variable or file of a container came from; `overrode` lists what it won over.
 
     With a `FromDef` the target stands for variables that become known when the secret is read.
