@@ -27,8 +27,11 @@ def fields(request: Head, outcome: Outcome) -> dict[str, object]:
     raw: Mapping[str, Any] = {}
     if isinstance(request, Request):
         raw = request.object or request.old_object or {}
-    found = {name: _bounded(fact) for name, fact in outcome.facts.items()}
-    found |= {
+    if outcome.bounded is None:
+        facts = {name: _bounded(fact) for name, fact in outcome.facts.items()}
+        object.__setattr__(outcome, "bounded", facts)
+    found: dict[str, object] = {
+        **(outcome.bounded or {}),
         "uid": _name(request.uid),
         "kind": _name(request.kind.kind),
         "namespace": _name(request.namespace),
@@ -48,12 +51,18 @@ def fields(request: Head, outcome: Outcome) -> dict[str, object]:
     return found
 
 
-def notes(outcome: Outcome) -> dict[str, str]:
+def notes(outcome: Outcome) -> Mapping[str, str]:
     """Return the annotations of the API server's audit event; it puts the webhook's name in front.
 
     A pod that is sent again (reinvocation) gets the same ones, since the API server refuses to
     overwrite an annotation: so the reason is given only where nothing is injected.
     """
+    if outcome.noted is None:
+        object.__setattr__(outcome, "noted", _notes(outcome))
+    return outcome.noted or {}
+
+
+def _notes(outcome: Outcome) -> dict[str, str]:
     found = {"outcome": outcome.kind}
     if outcome.kind != "inject":
         found["reason"] = outcome.reason

@@ -48,6 +48,10 @@ def copied(pod: Mapping[str, Any]) -> dict[str, str]:
     They decide what the pod is warned of, and are cut to what is looked at.
     """
     annotations = pods.annotations_of(pod)
+    if not any(
+        "#{" in str(text) and not name.startswith(PREFIX) for name, text in annotations.items()
+    ):
+        return {}
     names = {
         _copied(entry)
         for raw in pods.raw_containers(pod)

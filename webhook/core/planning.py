@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from injector.core import errors, plan_codec
 from injector.core.errors import Problem, Refused
 from injector.core.plan import LAUNCHER, NATIVE, ContainerPlan, Plan
@@ -47,8 +49,7 @@ class Made:
     asked: Asked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """A pod before its policies: the ones that match, and its annotations with their defaults."""
 
     subject: policy.Subject

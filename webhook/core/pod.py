@@ -125,10 +125,8 @@ def writable_volumes(pod: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(
         str(volume.get("name"))
         for volume in spec(pod).get("volumes") or ()
-        if not any(
-            kind in _READ_ONLY or (isinstance(source, Mapping) and source.get("readOnly"))
-            for kind, source in volume.items()
-        )
+        if _READ_ONLY.isdisjoint(volume)
+        and not any(type(source) is dict and source.get("readOnly") for source in volume.values())
     )
 
 

@@ -7,7 +7,8 @@ All matching policies apply; any `Deny` wins, `Warn` speaks to the person who cr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from injector.core import budget
 from injector.core.errors import Problem
@@ -28,8 +29,7 @@ _SETTINGS_PER_CONTAINER = frozenset(each.name for each in ANNOTATIONS if each.is
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the policies say of a plan, by how strict they are."""
 
     denials: tuple[Problem, ...] = ()
@@ -39,6 +39,8 @@ class Verdict:
 
 def matching(catalog: Catalog, subject: Subject) -> tuple[Policy, ...]:
     """Return the policies that match the subject, by name."""
+    if not catalog.policies:
+        return ()
     labels = catalog.labels_of(subject.namespace)
     return tuple(
         policy
@@ -61,6 +63,8 @@ def with_defaults(
     the pod gets, the other policy speaks.
     """
     chosen = dict(given)
+    if not policies:
+        return chosen, Verdict()
     settings = [
         (policy, name.removeprefix(PREFIX), text)
         for policy in policies

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from injector.core import budget, errors
 from injector.core.errors import Problem
@@ -19,8 +20,7 @@ MAX_KEYS_NAMED = 8
 """Denied keys that are named for one value."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """Whom a policy is asked about."""
 
     namespace: str

@@ -113,6 +113,11 @@ class Outcome:
     warned: tuple[Problem, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
     awaits_news: bool = False
+    noted: Mapping[str, str] | None = field(default=None, init=False, compare=False, repr=False)
+    """What `audit` made of it, which alone sets these two: pods of a template share an outcome."""
+    bounded: Mapping[str, object] | None = field(
+        default=None, init=False, compare=False, repr=False
+    )
 
 
 _HEAD_BYTES = 8192
