@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from injector import providers
 from injector.connection import Connector, Unanswered
-from injector.core import errors
+from injector.core import errors, spellings
 from injector.core.plan import Read
 from injector.core.record import Record, replace
 from injector.core.secret import Failure, LoginFailed
@@ -135,7 +135,8 @@ def _log_in(store: Store, access: Access) -> Session:
 
 def _read(store: Store, session: Session, path: str, deadline: Deadline) -> str:
     if problem := store.spec.path_problem(path, None, None):
-        raise _Failed(Failure(code=errors.REFERENCE, what=problem))
+        hint = spellings.of_path(path, store.provider)
+        raise _Failed(Failure(code=errors.REFERENCE, what=problem, hint=hint))
     read = Read(store=0, path=path)
     answer = session.read([read], deadline)[read]
     if isinstance(answer, Failure):

@@ -72,7 +72,9 @@ class Reader(Scanner):
         if self.at < self.end:
             raise self.slip(
                 f'unexpected "{self.text[self.at]}" after {what}',
-                'filters follow "|"; quote a path with odd characters',
+                "a version is written behind @, as in @3"
+                if self.text[self.at] == "#"
+                else 'filters follow "|"; quote a path with odd characters',
             )
 
     def _store_read(self, store: str) -> Reference:
@@ -80,10 +82,12 @@ class Reader(Scanner):
         path = self.quoted() if self.peek('"') else self.match(reference.BARE_PATH)
         problem = reference.path_problem(path or "")
         if path is None or problem is not None:
+            from injector.core import spellings  # only for a hint
+
             raise SlipError(
                 start,
                 problem or "the path is empty",
-                "write the path exactly as the store knows it",
+                spellings.of_path(path or "") or "write the path exactly as the store knows it",
             )
         field = version = None
         if self.skip("#"):

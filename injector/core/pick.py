@@ -54,6 +54,8 @@ def key_in_path(path: str) -> str:
     for sign in (".", ":"):
         secret_name, found, key = name.rpartition(sign)
         if found and secret_name and key:
+            if sign == ":" and key.isascii() and key.isdigit():
+                return f"a version is written behind @: {folder}{slash}{secret_name}@{key}"
             return f"a key is written behind #: {folder}{slash}{secret_name}#{key}"
     return ""
 
@@ -150,8 +152,21 @@ def _pointed(data: Json | Fields, pointer: str) -> Json | bytes:
 
 def _no_key(key: str, among: Mapping[str, object]) -> NotPicked:
     there = f"keys there: {_listed(among)}" if among else "it is empty"
-    hint = errors.did_you_mean(key, among) or "check the field name, or give it a default"
+    hint = (
+        _dotted(key, among)
+        or errors.did_you_mean(key, among)
+        or "check the field name, or give it a default"
+    )
     return NotPicked(errors.MISSING, f"no such key; {there}", hint)
+
+
+def _dotted(key: str, among: Mapping[str, object]) -> str:
+    """Return the pointer for a key with dots, as other tools write what lies below another key."""
+    if "." not in key:
+        return ""
+    from injector.core import spellings  # only for a hint
+
+    return spellings.of_field(key, among)
 
 
 def _listed(names: Iterable[str]) -> str:

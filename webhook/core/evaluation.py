@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from injector.core import budget, errors, stores
+from injector.core import budget, errors, spellings, stores
 from injector.core.errors import Problem, Refused
 from injector.core.plan import Part, Pick, PlanStore, PlanValue, Read, Use
 from injector.core.reference import (
@@ -346,7 +346,8 @@ class Evaluation:
             return None
         problem = entry.store.spec.path_problem(ref.path, ref.field, ref.version)
         if problem is not None:
-            self.problem(errors.REFERENCE, by, f"{ref.store}:{ref.path}: {problem}")
+            hint = spellings.of_path(ref.path, entry.store.provider)
+            self.problem(errors.REFERENCE, by, f"{ref.store}:{ref.path}: {problem}", hint)
             return None
         if ref.store not in self.stores:
             text = document_for(
