@@ -31,6 +31,7 @@ from injector.core import (
     plan_codec,
     reference,
     secret,
+    spellings,
     stores,
 )
 from injector.core.errors import Refused
@@ -142,8 +143,12 @@ _FIELDS = (
 
 def _path(text):
     reference.path_problem(text)
+    spellings.of_path(text)
+    spellings.of_field(text, (text.partition(".")[0],))
+    pick.key_in_path(text)
     for store in _STORES:
         store.spec.path_problem(text, text, text)
+        spellings.of_path(text, store.provider)
 
 
 _STORES = (
@@ -266,7 +271,9 @@ def _answered(text):
         },
     ).spec
     header = text.encode("ascii", "ignore").decode()
-    for status in (400, 401, 403, 404, 429, 503):
+    words = dict.fromkeys(("mount", "role", "account", "namespace", "audience"), "shop")
+    judge_login = vault_answers.login_judge("kubernetes", words)
+    for status in (400, 401, 403, 404, 429, 500, 503):
         headers = {
             "content-type": "application/json",
             "retry-after": header,
@@ -275,7 +282,7 @@ def _answered(text):
         }
         answer = Answer(status, headers, data)
         vault_answers.judge(answer)
-        vault_answers.judge_login(answer)
+        judge_login(answer)
         azure_refusal(spec, answer)
         gcp_answers.refusal("who", answer)
         gcp_answers.exchange_refusal(claims.Claims(), answer)

@@ -179,8 +179,11 @@ class _Evaluation:
         answer = self._answers[self._plan.reads[part.read]]
         if isinstance(answer, Failure):
             hint = answer.hint
-            if answer.code is errors.MISSING and part.field is None:
-                hint = key_in_path(self._plan.reads[part.read].path) or hint
+            if answer.code in (errors.MISSING, errors.FORBIDDEN) and part.field is None:
+                # To whom a store says nothing of what is not there, it says "forbidden" of it.
+                key = key_in_path(self._plan.reads[part.read].path)
+                is_sure = answer.code is errors.MISSING or not hint
+                hint = key if key and is_sure else f"{key}; else {hint}" if key else hint
             cause = Cause(
                 code=answer.code,
                 what=answer.what,

@@ -519,3 +519,22 @@ def test_a_key_that_was_written_into_the_path_is_said_where_it_belongs(path, hin
 
     hints = {problem.target: problem.hint for problem in failed.value.problems}
     assert hints == ({"V0": hint, "V1": ""} if hint else {"V0, V1": ""})
+
+
+@pytest.mark.parametrize(
+    ("told", "hint"),
+    [
+        ("", "a key is written behind #: secret/shop/db#password"),
+        ("add a line", "a key is written behind #: secret/shop/db#password; else add a line"),
+    ],
+)
+def test_a_key_in_the_path_is_also_said_to_whom_the_store_says_forbidden(told, hint):
+    """A store that does not let us in does not say either that there is no such secret."""
+    read = Read(store=0, path="secret/shop/db.password")
+    made = replace(plan(value(Pick(read=0))), reads=(read,))
+    forbidden = Failure(code=errors.FORBIDDEN, what="no policy lets us read this path", hint=told)
+
+    with pytest.raises(FetchFailed) as failed:
+        render(made, {read: forbidden}, today="2026-11-22")
+
+    assert [problem.hint for problem in failed.value.problems] == [hint]

@@ -1,8 +1,5 @@
 """The contract and the faults of `tests/providers` against a real Vault server, not the fake."""
 
-import http.client
-import json
-
 import pytest
 
 pytest.register_assert_rewrite(
@@ -10,7 +7,7 @@ pytest.register_assert_rewrite(
 )
 
 from injector.core import errors  # noqa: E402 (after the rewrite is registered)
-from tests.e2e.vault_rig import ROOT, RealVaultRig, Server  # noqa: E402
+from tests.e2e.vault_rig import RealVaultRig, Server  # noqa: E402
 from tests.providers.failing import FINE  # noqa: E402
 from tests.providers.test_access import *  # noqa: E402, F403 (the suite is what we run)
 from tests.providers.test_contract import *  # noqa: E402, F403
@@ -70,7 +67,7 @@ def test_deleted_and_destroyed_versions_say_so(rig, server):
 def test_a_wrapped_token_is_unwrapped_once(rig, server):
     """A response-wrapped token works, and a second time it does not."""
     rig.put("a", {"x": "1"})
-    wrapped = _wrapped(server)
+    wrapped = server.wrapped("auth/token/create", {"policies": ["shop"], "ttl": "5m"})
     rig.source("secrets/v/token", wrapped)
     auth = {"token": {"token": {"secretRef": {"name": "v", "key": "token"}}, "wrapped": True}}
 
@@ -105,13 +102,3 @@ def test_a_sealed_server_says_that_it_is_sealed(tmp_path):
         server.close()
 
     assert (answer.code, answer.what) == (errors.DOWN, "it is sealed (3 tries)")
-
-
-def _wrapped(server):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    headers = {"X-Vault-Token": ROOT, "X-Vault-Wrap-TTL": "60s"}
-    body = json.dumps({"policies": ["shop"], "ttl": "5m"})
-    connection.request("POST", "/v1/auth/token/create", body, headers)
-    document = json.loads(connection.getresponse().read())
-    connection.close()
-    return document["wrap_info"]["token"]

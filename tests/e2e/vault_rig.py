@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from urllib.parse import quote
 
 from tests.e2e.testbed import cache
@@ -21,16 +22,23 @@ ROOT = "root-of-a-test"
 ENGINES = ("aws/", "database/", "pki/", "transit/")
 
 
+def program():
+    """Return the program to start."""
+    return os.environ.get("SECRET_INJECTOR_VAULT") or cache.bin_dir() / "vault"
+
+
+def free_ports(count):
+    """Return so many ports of loopback that nobody listens at."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
 class Server:
     """A dev server with what the suites need: KV 1 and 2, transit, AppRole, and plugins."""
 
     def __init__(self, folder):
-        binary = os.environ.get("SECRET_INJECTOR_VAULT") or cache.bin_dir() / "vault"
-        with (
-            socket.create_server(("127.0.0.1", 0)) as free,
-            socket.create_server(("127.0.0.1", 0)) as unused,
-        ):
-            self.port, of_dev_mode = (each.getsockname()[1] for each in (free, unused))
+        self.port, of_dev_mode = free_ports(2)
         # By itself it takes texts of at most 1 MiB as they are escaped.
         listener = {
             "address": f"127.0.0.1:{self.port}",
@@ -43,7 +51,7 @@ class Server:
         self.log = (folder / "vault.log").open("wb")
         self.process = subprocess.Popen(
             [
-                binary,
+                program(),
                 "server",
                 "-dev",
                 "-dev-no-store-token",
@@ -72,16 +80,30 @@ class Server:
 
     def __call__(self, method, path, body=None, *, token=ROOT, expect=300):
         """Ask the server; return the document, or with `expect` None the status."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        headers = {"X-Vault-Token": token, "X-Vault-Request": "true"}
-        connection.request(method, f"/v1/{path}", json.dumps(body or {}), headers)
-        response = connection.getresponse()
-        data = response.read()
-        connection.close()
+        status, text = self.raw(method, path, body or {}, token=token)
         if expect is None:
-            return response.status
-        assert response.status < expect, (path, response.status, data)
-        return json.loads(data) if data else {}
+            return status
+        assert status < expect, (path, status, text)
+        return json.loads(text) if text else {}
+
+    def raw(self, method, path, body=None, *, token=ROOT, port=None, wrap_ttl=""):
+        """Return status and text of the answer; without a token no header says one."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        headers = {"X-Vault-Request": "true"}
+        headers |= {"X-Vault-Token": token} if token else {}
+        headers |= {"X-Vault-Wrap-TTL": wrap_ttl} if wrap_ttl else {}
+        try:
+            content = None if body is None else json.dumps(body)
+            connection.request(method, f"/v1/{path}", content, headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def wrapped(self, path, body):
+        """Return the token that stands for the wrapped answer to a POST."""
+        _, text = self.raw("POST", path, body, wrap_ttl="60s")
+        return json.loads(text)["wrap_info"]["token"]
 
     request = __call__
     """As the clients of the testbed call it."""

@@ -2,7 +2,8 @@
 
 Pages followed: "KV secrets engine version 1/2 (API)", "Kubernetes/JWT/AppRole auth method (API)",
 "/auth/token" (lookup-self, revoke-self), "/sys/wrapping/unwrap", "/sys/internal/ui/mounts", and
-"HTTP API: status codes". The suite runs against the real server in the e2e tests and holds this to
+"HTTP API: status codes". Whatever it refuses, it refuses in a real server's words: those of
+`recordings/vault.json`. The suite runs against the real server in the e2e tests and holds this to
 account.
 """
 
@@ -10,6 +11,10 @@ import json
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.providers import recorded
+
+_RECORDED = recorded.recordings("vault")
 
 
 class FakeVault(ThreadingHTTPServer):
@@ -29,7 +34,13 @@ class FakeVault(ThreadingHTTPServer):
         self.before_writes = []
         """What happens just before a write is looked at: somebody else's, for example."""
         self.namespace = None
+        self.default_policy = True
+        """Whether tokens have Vault's policy `default`, which lets them look at themselves."""
+        self.login_state = None
+        """The recorded state that every login meets, by its name; None is a server in order."""
         self.token_type = "service"
+        self.is_old = False
+        """Whether it says the same of a dead token and of a closed path, as older servers do."""
         self.revoked, self.posts = [], []
         self.leases = 0
         self.lock = threading.Lock()
@@ -59,12 +70,12 @@ class _Handler(BaseHTTPRequestHandler):
         vault = self.server
         vault.posts.append(path)
         if self._is_elsewhere():
-            return self._error(404, "no handler for route")
+            return self._recorded("kubernetes: no such mount")
         if path == "/v1/sys/wrapping/unwrap":
             with vault.lock:
                 inner = vault.wrapped.pop(self.headers.get("x-vault-token"), None)
             if inner is None or body.get("token"):
-                return self._error(400, "wrapping token is not valid or does not exist")
+                return self._recorded("token: unwrapped twice")
             return self._json({"auth": {"client_token": inner}})
         if path == "/v1/auth/token/revoke-self":
             return self._revoke(self.headers.get("x-vault-token"))
@@ -72,12 +83,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self._write(path.removeprefix("/v1/kv/data/"), body)
         mount = path.removeprefix("/v1/auth/").removesuffix("/login")
         who = (mount, body.get("role", body.get("role_id")), body.get("jwt", body.get("secret_id")))
+        if vault.login_state is not None:
+            return self._recorded(vault.login_state)
         if who not in vault.logins:
             known = any(key[:2] == who[:2] for key in vault.logins)
-            text = (
-                "service account name not authorized" if known else f'invalid role name "{who[1]}"'
-            )
-            return self._error(403 if known else 400, text)
+            states = ("kubernetes: service account not bound", "kubernetes: no such role")
+            return self._recorded(states[not known])
         token = f"hvs.{len(vault.tokens) + len(vault.revoked)}"
         vault.tokens[token] = vault.logins[who]
         about = {"client_token": token, "lease_duration": 3600, "token_type": vault.token_type}
@@ -86,11 +97,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _revoke(self, token):
         vault = self.server
         if token not in vault.tokens:
-            return self._error(
-                403, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"
-            )
+            return self._recorded("token: dead, revoked again")
         if vault.token_type == "batch":
-            return self._error(400, "batch tokens cannot be revoked")
+            return self._recorded("token: batch, revoked")
         del vault.tokens[token]
         vault.revoked.append(token)
         self.send_response(204)
@@ -100,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_DELETE(self):
         name = urllib.parse.unquote(self.path).removeprefix("/v1/kv/metadata/")
         if self.server.tokens.get(self.headers.get("x-vault-token")) is None:
-            return self._error(403, "permission denied")
+            return self._recorded("token: dead")
         self.server.v2.pop(name, None)
         self.send_response(204)
         self.end_headers()
@@ -109,17 +118,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _write(self, name, body):
         allowed = self.server.tokens.get(self.headers.get("x-vault-token")) or ()
         if not any(f"kv/{name}".startswith(prefix) for prefix in allowed):
-            return self._error(403, "1 error occurred:\n\t* permission denied\n\n")
+            return self._recorded("kv 2: policy lacks the path")
         for happen in self.server.before_writes:
             happen(name)
         number = len(self.server.v2.get(name, ()))
         if body["options"].get("cas", number) != number:
-            text = "check-and-set parameter did not match the current version"
-            return self._error(400, text)
+            return self._recorded("kv 2: changed meanwhile")
         self.server.put(name, body["data"])
         return self._json({"data": {"version": number + 1}})
 
     def _about(self, path, query, allowed):
+        if path.startswith("auth/"):
+            if not self.server.default_policy:
+                return self._recorded("token: alive, at itself")
+            return self._json({"data": {"ttl": 1}})
         if path == "sys/internal/ui/mounts":
             mounts = {
                 m: {"type": kind, "options": {"version": version} if version else None}
@@ -130,12 +142,16 @@ class _Handler(BaseHTTPRequestHandler):
         if "list" in query:  # the server adds the slash that a folder has
             name += "/" if name and not name.endswith("/") else ""
             if not any(f"kv/{name}".startswith(prefix) for prefix in allowed):
-                return self._error(403, "1 error occurred:\n\t* permission denied\n\n")
+                return self._recorded("kv 2: policy lacks the path")
             found = [n.removeprefix(name) for n in self.server.v2 if n.startswith(name)]
             keys = sorted({n.partition("/")[0] + ("/" if "/" in n else "") for n in found})
-            return self._json({"data": {"keys": keys}}) if keys else self._error(404)
+            return (
+                self._json({"data": {"keys": keys}})
+                if keys
+                else self._recorded("kv 2: no such secret")
+            )
         if name not in self.server.v2:
-            return self._error(404)
+            return self._recorded("kv 2: no such secret")
         versions = {
             str(i): {
                 "created_time": "2026-01-01T00:00:00Z",
@@ -152,27 +168,29 @@ class _Handler(BaseHTTPRequestHandler):
         path = urllib.parse.unquote(raw).removeprefix("/v1/")
         allowed = vault.tokens.get(self.headers.get("x-vault-token"))
         if allowed is None or self._is_elsewhere():
-            return self._error(403, "permission denied")
-        if path == "auth/token/lookup-self":
-            return self._json({"data": {"ttl": 1}})
-        if path == "sys/internal/ui/mounts" or path.startswith("kv/metadata"):
+            older = {"status": 403, "body": {"errors": ["permission denied"]}}
+            return self._answer(older if vault.is_old else _RECORDED["token: dead"])
+        if path == "sys/internal/ui/mounts" or path.startswith(("kv/metadata", "auth/")):
             return self._about(path, query, allowed)
         if path.startswith("sys/internal/ui/mounts/"):
             return self._mount(path.removeprefix("sys/internal/ui/mounts/"), allowed)
+        return self._read(path, query, allowed)
+
+    def _read(self, path, query, allowed):
+        vault = self.server
         mount = next((m for m in vault.mounts if path.startswith(m)), "")
         kind, version = vault.mounts.get(mount, ("", None))
         name = path.removeprefix(mount)
         if kind == "kv" and version == "2":
             name = name.removeprefix("data/")
         if not any(f"{mount}{name}".startswith(prefix) for prefix in allowed):
-            return self._error(403, "1 error occurred:\n\t* permission denied\n\n")
+            return self._recorded("kv 2: policy lacks the path")
         if kind == "kv" and version == "2":
             return self._versioned(name, dict(urllib.parse.parse_qsl(query)).get("version"))
         found = vault.v1.get(name) if kind == "kv" else vault.dynamic.get(name)
         if found is None:
-            return self._error(
-                404 if kind == "kv" else 400, *([] if kind == "kv" else [f"unknown role: {name}"])
-            )
+            engine = "kv 1: no such secret" if kind == "kv" else "database: no such role"
+            return self._recorded(engine)
         lease = {}
         if kind != "kv":
             with vault.lock:
@@ -189,11 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _mount(self, path, allowed):
         mount = next((m for m in self.server.mounts if path.startswith(m)), None)
         if mount is None or not any(a.startswith(mount) or mount.startswith(a) for a in allowed):
-            return self._error(
-                403,
-                "preflight capability check returned 403, please ensure client's policies grant"
-                f' access to path "{path.partition("/")[0]}/"',
-            )
+            return self._recorded("mount: none there")
         kind, version = self.server.mounts[mount]
         options = {"version": version} if version else None
         return self._json({"data": {"path": mount, "type": kind, "options": options}})
@@ -202,7 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
         versions = self.server.v2.get(name, [])
         number = int(wanted) if wanted else len(versions)
         if not 1 <= number <= len(versions):
-            return self._error(404)
+            return self._recorded("kv 2: no such secret")
         version = versions[number - 1]
         metadata = {
             "version": number,
@@ -218,8 +232,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _is_elsewhere(self):
         return self.headers.get("x-vault-namespace") != self.server.namespace
 
-    def _error(self, status, *texts):
-        self._json({"errors": list(texts)}, status=status)
+    def _recorded(self, state):
+        self._answer(_RECORDED[state])
+
+    def _answer(self, recording):
+        self._json(recording["body"], status=recording["status"])
 
     def _json(self, document, *, status=200):
         body = document if isinstance(document, bytes) else json.dumps(document).encode()

@@ -222,7 +222,10 @@ def test_a_disabled_version_is_not_a_missing_one_and_a_destroyed_one_is(rig):
 
     disabled, destroyed = rig.read(("db", "1"), ("db", "2"))
 
-    assert (disabled.code, disabled.what) == (errors.FORBIDDEN, "the version is disabled")
+    assert (disabled.code, disabled.what) == (
+        errors.FORBIDDEN,
+        "the version is disabled, or the KMS key that it is sealed with",
+    )
     assert (destroyed.code, destroyed.what) == (errors.MISSING, "the version was destroyed")
 
 

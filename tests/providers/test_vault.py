@@ -133,6 +133,56 @@ def test_an_unknown_mount_and_a_forbidden_one_read_alike(rig):
     assert answer.code is errors.FORBIDDEN
     assert answer.what == "no policy lets us into this mount, or there is no such mount"
     assert answer.identity == 'role "shop" by kubernetes auth'
+    assert answer.hint == (
+        'is "no" the mount\'s name? vault secrets list shows them; else a policy of role "shop"'
+        ' needs path "no/such" { capabilities = ["read"] }, or for KV version 2'
+        ' path "no/data/such" { capabilities = ["read"] }'
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("kv/data/shop/db", "leave out data/: write kv/shop/db"),
+        ("kv/shop/db", 'a policy of role "shop" needs path "kv/data/shop/db" {READ}'),
+        ("old/shop/db", 'a policy of role "shop" needs path "old/shop/db" {READ}'),
+        ("database/creds/app", 'a policy of role "shop" needs path "database/creds/app" {READ}'),
+    ],
+)
+def test_a_path_that_no_policy_allows_comes_with_what_to_write(rig, path, hint):
+    """To whom Vault says "forbidden" of what is not there, the same mistakes are explained."""
+    rig.vault.logins["kubernetes", "shop", CREDENTIAL] = ["kv/none", "old/none", "database/none"]
+
+    (answer,) = rig.read(path)
+
+    assert (answer.code, answer.what) == (errors.FORBIDDEN, "no policy lets us read this path")
+    assert answer.hint == hint.replace("{READ}", '{ capabilities = ["read"] }')
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("has_default", [False, True])
+def test_a_forbidden_path_is_no_expired_login_without_the_policy_default(rig, is_old, has_default):
+    """What tells the two apart needs no right, so it costs no second login."""
+    rig.vault.default_policy, rig.vault.is_old = has_default, is_old
+    rig.forbid()
+
+    (answer,) = rig.read("a")
+
+    assert answer.code is errors.FORBIDDEN
+    assert rig.fetched.stores[0].logins == 1
+    assert "GET /v1/auth/token/lookup-self" not in sent(rig)
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_dead_token_is_found_out_whatever_the_server_says_of_it(rig, is_old):
+    """Older servers call it forbidden; the list of mounts, which any living token gets, tells."""
+    rig.put("a", {"x": "1"})
+    rig.vault.is_old = is_old
+    rig.source("secrets/v/token", "hvs.dead")
+
+    (answer,) = rig.read("a", document=rig.document(auth=token_auth()))
+
+    assert (answer.code, answer.what) == (errors.EXPIRED, "the token has expired or was revoked")
 
 
 def test_a_sealed_server_says_that_it_is_sealed(rig):
@@ -261,8 +311,10 @@ def test_a_role_that_is_not_ours_is_told_apart_from_no_role(rig):
     rig.refuse_logins()
     (no_role,) = rig.read("a")
 
-    assert not_ours.what == "login refused: the role does not list this ServiceAccount"
-    assert no_role.what == "login refused: there is no such role"
+    assert not_ours.what == (
+        'login refused: the role "shop" does not list ServiceAccount checkout of namespace shop'
+    )
+    assert no_role.what == 'login refused: there is no role "shop" at auth/kubernetes'
 
 
 def test_a_token_of_the_environment_is_never_used(rig, monkeypatch, tmp_path):

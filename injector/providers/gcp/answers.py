@@ -24,7 +24,7 @@ def exchange_refusal(token: Claims, answer: Answer) -> Failure:
     error = rest.word(rest.error_document(answer), "error")
     if not error:
         return _status_refusal("the token service", answer)
-    for wanted, phrase, what, hint in _EXCHANGE:
+    for wanted, phrase, what, hint in EXCHANGE:
         if wanted == error and answer.mentions(phrase):
             return Failure(code=errors.UNAUTHENTICATED, what=what, hint=hint.format(claims=token))
     if failure := rest.passing(answer, "the token service"):
@@ -64,7 +64,7 @@ def _status_refusal(who: str, answer: Answer) -> Failure:
     if known := _REASONS.get(reason):
         what, hint = known
         return Failure(code=errors.FORBIDDEN, what=what, hint=hint)
-    for wanted, phrase, failure in _STATUSES:
+    for wanted, phrase, failure in STATUSES:
         if wanted == status and answer.mentions(phrase):
             return failure
     what = f"{who} answers {answer.status_code} {status}".rstrip()
@@ -106,7 +106,7 @@ _REASONS = {
 }
 
 # status, phrase in the message, the failure: the first fit counts.
-_STATUSES = (
+STATUSES = (
     (
         "UNAUTHENTICATED",
         "",
@@ -131,15 +131,15 @@ _STATUSES = (
     ),
     (
         "FAILED_PRECONDITION",
-        "destroyed state",
+        "in destroyed state",
         Failure(code=errors.MISSING, what="the version was destroyed"),
     ),
     (
         "FAILED_PRECONDITION",
-        "disabled state",
+        "",
         Failure(
             code=errors.FORBIDDEN,
-            what="the version is disabled",
+            what="the version is disabled, or the KMS key that it is sealed with",
             hint="enable it, or pin another version with @",
         ),
     ),
@@ -148,10 +148,10 @@ _STATUSES = (
 _TRUST = "set up the pool's provider for {claims}"
 
 # error, phrase in the description, what we say, hint: the first fit counts.
-_EXCHANGE = (
+EXCHANGE = (
     (
         "invalid_grant",
-        "expected audience",
+        "the audience in",
         "the identity provider does not accept the token's audience",
         "the token has {claims}; set the store's audience, or add it to the provider's audiences",
     ),

@@ -1,12 +1,13 @@
 """What Vault's answers mean: a status code and a few known phrases become a failure in our words.
 
 The status codes are those of the HTTP API's overview page. Nothing of a body is ever quoted: an
-error text may hold anything, so it is only searched for the phrases of a table.
+error text may hold anything, so it is only searched for the phrases of a table. Each phrase stands
+in a recording of a real server (`tests/providers/recordings`), which a test checks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from injector.connection import Unanswered
 from injector.core import errors
@@ -15,16 +16,14 @@ from injector.core.secret import Failure
 from injector.http_session import Answer
 
 # Status → (code, phrase in the body, our words); an empty phrase always fits, the first one counts.
-_MEANINGS: Mapping[int, tuple[tuple[Code, str, str], ...]] = {
+MEANINGS: Mapping[int, tuple[tuple[Code, str, str], ...]] = {
     400: (
         (errors.MISSING, "unknown role", "the engine has no such role"),
-        (errors.EXPIRED, "missing client token", "it got no token from us"),
         (errors.CONTENT, "", "it calls the request malformed (400)"),
     ),
     401: ((errors.UNAUTHENTICATED, "", "it does not accept the token (401)"),),
     403: (
         (errors.EXPIRED, "invalid token", "the token has expired or was revoked"),
-        (errors.EXPIRED, "bad token", "the token has expired or was revoked"),
         (
             errors.FORBIDDEN,
             "preflight capability check",
@@ -49,27 +48,127 @@ _MEANINGS: Mapping[int, tuple[tuple[Code, str, str], ...]] = {
     ),
 }
 
-_LOGIN_REFUSALS = (
-    ("invalid role name", "there is no such role"),
-    ("could not be found", "there is no such role"),
-    ("invalid audience", "the token is for another audience than the role wants"),
-    ("service account name not authorized", "the role does not list this ServiceAccount"),
-    ("namespace not authorized", "the role does not list this namespace"),
-    ("token is expired", "the token has expired; are both clocks right?"),
-    ("token not yet valid", "the token is not valid yet; are both clocks right?"),
-    ("no handler for route", "no auth method is mounted there"),
-    ("invalid role or secret id", "role id or secret id is wrong"),
-    ("invalid role id", "the role id is wrong"),
-    ("invalid secret id", "the secret id is wrong, used up or expired"),
-    ("wrapping token is not valid", "the wrapping token was used before, or has expired"),
+_ROLE = "vault read auth/{mount}/role/{role} shows whom the role lets in"
+_ROLES = (
+    "vault list auth/{mount}/role shows the roles; one of another method does not count",
+    'there is no role "{role}" at auth/{mount}',
 )
+_AUDIENCE = (
+    'the token is for "{audience}": name that as audience (kubernetes) or in bound_audiences (jwt)'
+    ' of role "{role}", or the role\'s as audience of the store'
+)
+_CLOCKS = "compare the clocks of this node, of the API server and of Vault"
+_SECRET_ID = "vault write -f auth/{mount}/role/ROLE/secret-id makes a new secret id"
+_ISSUER = "the auth method at auth/{mount} wants another issuer than the token has"
+_ISSUERS = (
+    "set issuer (kubernetes) or bound_issuer (jwt) of auth/{mount}/config to the cluster's:"
+    " kubectl get --raw /.well-known/openid-configuration shows it"
+)
+_KEYS = (
+    "compare jwks_url, oidc_discovery_url or jwt_validation_pubkeys of auth/{mount}/config with the"
+    " cluster's keys: kubectl get --raw /openid/v1/jwks"
+)
+_NO_CONFIG = "the auth method at auth/{mount} is not configured"
+_JWT_CONFIG = (
+    "vault write auth/{mount}/config jwks_url=... configures it, or oidc_discovery_url, or"
+    " jwt_validation_pubkeys"
+)
+_CLAIMS = (
+    'bound_claims of role "{role}" do not match the token of ServiceAccount {account} of namespace'
+    " {namespace}"
+)
+_STOLEN = "if nobody of yours used it, somebody else did: revoke what it held, and make a new one"
+_LISTED = "add it to {field} of the role, or use a role that lists it"
+
+# Phrase in the body, our words, what to do; the words in braces are those of `login_judge`.
+LOGIN_REFUSALS: tuple[tuple[str, str, str], ...] = (
+    ("invalid role name", _ROLES[1], _ROLES[0]),
+    ("could not be found", _ROLES[1], _ROLES[0]),
+    (
+        "no audiences bound to the role",
+        'the role "{role}" has no bound_audiences, and the token has an audience',
+        "set bound_audiences={audience} in the role",
+    ),
+    ("invalid audience", "the token is for another audience than the role wants", _AUDIENCE),
+    (
+        "service account name not authorized",
+        'the role "{role}" does not list ServiceAccount {account} of namespace {namespace}',
+        _LISTED.replace("{field}", "bound_service_account_names"),
+    ),
+    (
+        "namespace not authorized",
+        'the role "{role}" does not list namespace {namespace}',
+        _LISTED.replace("{field}", "bound_service_account_namespaces"),
+    ),
+    ("token is expired", "the token has expired; are both clocks right?", _CLOCKS),
+    ("token not yet valid", "the token is not valid yet; are both clocks right?", _CLOCKS),
+    (
+        "could not load backend configuration",
+        _NO_CONFIG,
+        "vault write auth/{mount}/config kubernetes_host=... configures it",
+    ),
+    ("could not load configuration", _NO_CONFIG, _JWT_CONFIG),
+    ('claim \\"iss\\" is invalid', _ISSUER, _ISSUERS),
+    ("invalid issuer", _ISSUER, _ISSUERS),
+    (
+        "error verifying token signature",
+        "the keys of the auth method at auth/{mount} did not sign the token",
+        _KEYS,
+    ),
+    (
+        "invalid subject",
+        'bound_subject of role "{role}" is not ServiceAccount {account} of namespace {namespace}',
+        "it must be system:serviceaccount:{namespace}:{account}, or left out",
+    ),
+    (
+        "error validating claims",
+        _CLAIMS,
+        f"its sub is system:serviceaccount:{{namespace}}:{{account}}; {_ROLE}",
+    ),
+    (
+        "not found in token",
+        'the token has no claim that user_claim of role "{role}" names',
+        "set user_claim=sub in the role",
+    ),
+    ("invalid role or secret id", "role id or secret id is wrong, used up or expired", _SECRET_ID),
+    (
+        "wrapping token is not valid",
+        "the wrapping token was used before, or has expired",
+        _STOLEN,
+    ),
+)
+
+# Vault says nothing but "permission denied" where no method is mounted, and where it could not have
+# a token reviewed; older servers also where the role does not let the ServiceAccount in.
+_MOUNTS = "vault auth list shows the mounts: compare mountPath and namespace of the store"
+_NOBODY = (
+    'nothing is mounted at auth/{mount}, or the role "{role}" does not bind ServiceAccount'
+    " {account} of namespace {namespace}, or Vault could not have the token reviewed"
+)
+_REVIEW = (
+    f"{_MOUNTS}; {_ROLE}; a review needs kubernetes_host, system:auth-delegator for the reviewer,"
+    ' and an API server that takes audience "{audience}"; Vault\'s debug log tells which it is'
+)
+_NO_ENTRY = (
+    'nothing is mounted at auth/{mount}, or the role "{role}" does not let ServiceAccount'
+    " {account} of namespace {namespace} in"
+)
+_DENIED = {
+    "kubernetes": (_NOBODY, _REVIEW),
+    "jwt": (
+        _NO_ENTRY,
+        f"{_MOUNTS}; {_ROLE}; Vault's debug log tells which it is",
+    ),
+    "": ("nothing is mounted at auth/{mount}, or the credential is not accepted", _MOUNTS),
+}
+_PREFIX = "auth/"
 
 
 def judge(answer: Answer) -> Failure:
     """Return why a read has no success, without saying as whom."""
     if answer.status_code == 404 and (gone := _gone(answer)):
         return Failure(code=errors.MISSING, what=gone)
-    meanings = _MEANINGS.get(answer.status_code, ())
+    meanings = MEANINGS.get(answer.status_code, ())
     for code, phrase, what in meanings:
         if answer.mentions(phrase):
             return Failure(code=code, what=what, retry_after_s=_retry_after_s(answer))
@@ -79,16 +178,41 @@ def judge(answer: Answer) -> Failure:
     return Failure(code=errors.CONTENT, what=f"it answers with status {answer.status_code}")
 
 
-def judge_login(answer: Answer) -> Failure:
-    """Return why a login has no success: most 4xx mean that we are not who the role wants."""
-    if answer.status_code not in (400, 401, 403, 404):
-        return judge(answer)
-    for phrase, what in _LOGIN_REFUSALS:
-        if answer.mentions(phrase):
-            return Failure(code=errors.UNAUTHENTICATED, what=f"login refused: {what}")
-    return Failure(
-        code=errors.UNAUTHENTICATED, what=f"login refused with status {answer.status_code}"
-    )
+def login_judge(method: str, words: Mapping[str, str]) -> Callable[[Answer], Failure]:
+    """Return what says why a login has no success.
+
+    `words` are what the sentences name: `mount`, `role`, `account`, `namespace` and `audience`.
+    What a phrase of the table explains is final, whatever the status: a method that is not
+    configured answers with 500, and does so again.
+    """
+
+    def judge_login(answer: Answer) -> Failure:
+        if answer.status_code not in (400, 401, 403, 404, 500):
+            return judge(answer)
+        for phrase, what, hint in LOGIN_REFUSALS:
+            if answer.mentions(phrase):
+                return refused(what, hint)
+        if answer.status_code == 500:
+            return judge(answer)
+        if answer.status_code == 403:
+            return refused(*_DENIED.get(method, _DENIED[""]))
+        return refused("status {status}", "", status=str(answer.status_code))
+
+    def refused(what: str, hint: str, **more: str) -> Failure:
+        named = {**words, **more}
+        mount = words["mount"]
+        if mount.startswith(_PREFIX):
+            hint = f"mountPath is written without auth/: {mount.removeprefix(_PREFIX)}"
+        what = f"login refused: {what.format_map(named)}"
+        return Failure(code=errors.UNAUTHENTICATED, what=what, hint=hint.format_map(named))
+
+    return judge_login
+
+
+def policy_line(path: str, *capabilities: str) -> str:
+    """Return the line of a policy that allows a path of the API: to paste."""
+    listed = ", ".join(f'"{each}"' for each in capabilities)
+    return f'path "{path}" {{ capabilities = [{listed}] }}'
 
 
 def _gone(answer: Answer) -> str:

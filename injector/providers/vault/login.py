@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from injector.connection import Unanswered
 from injector.core import errors
@@ -36,6 +37,19 @@ def identity(spec: Vault) -> str:
             return "an AppRole" + (f" at {mount}" if mount != "approle" else "") + within
         case StaticToken(is_wrapped=is_wrapped):
             return ("a wrapped token" if is_wrapped else "a given token") + within
+
+
+def words(spec: Vault, access: Access, audience: str | None) -> tuple[str, Mapping[str, str]]:
+    """Return the method, and what the sentences about its refusals name (`answers.login_judge`)."""
+    who = {"account": access.service_account, "namespace": access.namespace}
+    match spec.login:
+        case TokenLogin(method=method, mount=mount, role=role):
+            about = {"mount": mount, "role": role, "audience": audience or "vault", **who}
+            return method, about
+        case AppRoleLogin(mount=mount):
+            return "appRole", {"mount": mount, "role": "", "audience": "", **who}
+        case StaticToken():
+            return "token", {"mount": "token", "role": "", "audience": "", **who}
 
 
 def log_in(adapter: JSONAdapter, spec: Vault, *, store: str, access: Access) -> bool:

@@ -1,7 +1,7 @@
 """A Vault or OpenBao server, entered: reads of KV v1 and v2 and of any other path, with leases.
 
 Which kind of engine a mount is, is asked once per mount. The HTTP API's pages name the endpoints:
-sys/internal/ui/mounts, kv/data, auth/token/lookup-self.
+sys/internal/ui/mounts, kv/data, auth/token/revoke-self.
 
 Of hvac the adapter alone is used: `hvac.Client` loads the classes of every auth method and engine,
 and `logging`, which is half as long as everything else that a pod waits for (docs/adr has figures).
@@ -24,13 +24,13 @@ from injector.core.plan import Read
 from injector.core.record import Record, replace
 from injector.core.secret import Failure, Json, Lease, LoginFailed, Secret
 from injector.core.stores import Store
-from injector.core.stores.vault import Vault
+from injector.core.stores.vault import TokenLogin, Vault
 from injector.deadline import Deadline
 from injector.http_session import MAX_CONNECTIONS, Answer, HttpSession
 from injector.leaving import PATIENCE_S, Leaving
 from injector.providers import Access
 from injector.providers.vault import answers, login
-from injector.providers.vault.answers import below
+from injector.providers.vault.answers import below, policy_line
 
 _READS_PER_CONNECTION = 3
 """A TLS connection costs about as much as three reads on an open one."""
@@ -56,7 +56,7 @@ def open_session(store: Store, access: Access) -> VaultSession:
         spec.server,
         timeout_s=store.timeout_s,
         deadline=access.deadline,
-        judge=answers.judge_login,
+        judge=answers.login_judge(*login.words(spec, access, store.audience)),
     )
     adapter = JSONAdapter(
         base_uri=spec.server.address.url(),
@@ -141,11 +141,36 @@ class VaultSession:
         self._http.close()
 
     def _one(self, read: Read) -> Secret | Failure:
+        mount: Mount | None = None
         try:
             mount = self.mount_of(read.path)
             return self._read(mount, read)
         except Unanswered as unanswered:
-            return replace(unanswered.failure, identity=self.identity)
+            failure = replace(unanswered.failure, identity=self.identity)
+            return replace(failure, hint=failure.hint or self._hint(failure, mount, read.path))
+
+    def _hint(self, failure: Failure, mount: Mount | None, path: str) -> str:
+        """Return what to do about a path that is not there, or that no policy lets us read.
+
+        Vault says "forbidden" of what is not there to whom it does not let in, so both have the
+        same hints. Without a mount we know no more than its name as it was written.
+        """
+        if failure.code not in (errors.MISSING, errors.FORBIDDEN):
+            return ""
+        if mount is None:
+            return unknown_mount_hint(path, self._role())
+        name = path.removeprefix(mount.path)
+        if mount.kv == 2 and name.startswith("data/"):
+            return f"leave out data/: write {mount.path}{name.removeprefix('data/')}"
+        if failure.code is errors.MISSING:
+            return ""
+        line = policy_line(f"{mount.path}data/{name}" if mount.kv == 2 else path, "read")
+        return f"{self._role()} needs {line}"
+
+    def _role(self) -> str:
+        """Return whose policies they are, for a hint."""
+        spec = self._spec.login
+        return f'a policy of role "{spec.role}"' if isinstance(spec, TokenLogin) else "a policy"
 
     def _read(self, mount: Mount, read: Read) -> Secret | Failure:
         name = read.path.removeprefix(mount.path)
@@ -170,9 +195,6 @@ class VaultSession:
             )
         except Unanswered as unanswered:
             failure = unanswered.failure
-            if failure.code is errors.MISSING and name.startswith("data/"):
-                hint = f"leave out data/: write {mount.path}{name.removeprefix('data/')}"
-                raise Unanswered(replace(failure, hint=hint)) from None
             if failure.what == "no such secret" and version is not None:
                 what = f"no such secret, or no version {version} of it"
                 raise Unanswered(replace(failure, what=what)) from None
@@ -229,7 +251,10 @@ class VaultSession:
     def _without_dead_token(
         self, found: dict[Read, Secret | Failure]
     ) -> Mapping[Read, Secret | Failure]:
-        """Tell a forbidden path from a dead token: older servers say the same of both."""
+        """Tell a forbidden path from a dead token: older servers say the same of both.
+
+        They are asked what every living token may ask, whatever its policies: the list of mounts.
+        """
         forbidden = [
             read
             for read, answer in found.items()
@@ -238,7 +263,7 @@ class VaultSession:
         if not forbidden:
             return found
         try:
-            self._adapter.get("/v1/auth/token/lookup-self")
+            self._adapter.get("/v1/sys/internal/ui/mounts")
         except Unanswered as unanswered:
             if unanswered.failure.code in (errors.FORBIDDEN, errors.EXPIRED):
                 self._is_ours = False  # nothing is left to revoke
@@ -249,6 +274,17 @@ class VaultSession:
                 )
                 found.update(dict.fromkeys(forbidden, dead))
         return found
+
+
+def unknown_mount_hint(path: str, whose: str) -> str:
+    """Return what to do where Vault does not tell a mount that is not there from a closed one."""
+    name, _, below_it = path.partition("/")
+    below_it = below_it.removeprefix("data/")
+    return (
+        f'is "{name}" the mount\'s name? vault secrets list shows them; else {whose} needs '
+        f"{policy_line(path, 'read')}, or for KV version 2 "
+        f"{policy_line(f'{name}/data/{below_it}', 'read')}"
+    )
 
 
 def _mapping(value: object) -> Mapping[str, Json] | None:

@@ -19,7 +19,7 @@ from injector.core.stores import Store
 from injector.http_session import Answer
 from injector.providers import Access
 from injector.providers.vault import answers, session
-from injector.providers.vault.answers import below
+from injector.providers.vault.answers import below, policy_line
 from injector.providers.vault.session import Mount, VaultSession
 from injector.writers import Change, Held, Past, merged, refused, texts
 
@@ -102,7 +102,7 @@ class VaultWriter:
                 return self._write(mount, name, merged(found or {}, after), version)
             except Unanswered as failed:
                 if failed.failure.what != _CONFLICT:
-                    raise self._refused(failed, name) from None
+                    raise self._refused(failed, name, self._needs_write(mount, name)) from None
         failure = Failure(code=errors.DOWN, what=f"{_CONFLICT}, {_ATTEMPTS} times")
         raise refused(failure, f"{self._name} {name}")
 
@@ -133,6 +133,11 @@ class VaultWriter:
             json={"options": {"cas": version}, "data": data},
         )
         return str(below(answer, "data", "version") or "")
+
+    def _needs_write(self, mount: Mount, name: str) -> str:
+        kind = "data/" if mount.kv == 2 else ""
+        line = policy_line(f"{mount.path}{kind}{_below(mount, name)}", "create", "update")
+        return f"a policy needs {line}"
 
     def _below(self, mount: Mount, folder: str, hidden: list[str]) -> list[str]:
         """Return the names in the folder; folders that we may not list are added to `hidden`."""
@@ -180,7 +185,9 @@ class VaultWriter:
         except Unanswered as failed:
             if failed.failure.code is errors.MISSING:
                 return None
-            raise self._refused(failed, name) from None
+            right = "delete" if method == "delete" else "read"
+            line = policy_line(f"{mount.path}{part}{_below(mount, name)}", right)
+            raise self._refused(failed, name, f"a policy needs {line}") from None
 
     def _ask(self, method: str, path: str) -> Any:
         try:
@@ -188,10 +195,11 @@ class VaultWriter:
         except Unanswered as failed:
             raise self._refused(failed, path) from None
 
-    def _refused(self, failed: Unanswered, name: str) -> FetchFailed:
+    def _refused(self, failed: Unanswered, name: str, needs: str = "") -> FetchFailed:
         failure = replace(failed.failure, identity=self._session.identity)
         if failure.code is errors.FORBIDDEN:
-            failure = replace(failure, what="no policy lets us do this here")
+            what = "no policy lets us do this here"
+            failure = replace(failure, what=what, hint=needs or failure.hint)
         return refused(failure, f"{self._name} {name}")
 
 

@@ -56,15 +56,18 @@ CASES = {
     "unbound-role": Case(
         reference="unbound:secret/failures/present#user",
         line=f"SI-401 unbound secret/failures/present#user {FOR}: login refused:"
-        ' the role does not list this namespace; as role "unbound" by kubernetes auth',
-        hint="check role, audience and the ServiceAccount the store's role is bound to",
+        ' the role "unbound" does not list namespace failures'
+        '; as role "unbound" by kubernetes auth',
+        hint="add it to bound_service_account_namespaces of the role, or use a role that lists it",
         exit_code=5,
     ),
     "denied-by-vault": Case(
         reference="denied:secret/failures/present#user",
         line=f"SI-403 denied secret/failures/present#user {FOR}: no policy lets us"
         ' into this mount, or there is no such mount; as role "denied" by kubernetes auth',
-        hint="allow the path in the store's policy for this identity",
+        hint='is "secret" the mount\'s name? vault secrets list shows them; else a policy of role'
+        ' "denied" needs path "secret/failures/present" { capabilities = ["read"] }, or for KV'
+        ' version 2 path "secret/data/failures/present" { capabilities = ["read"] }',
         exit_code=5,
     ),
     "unknown-authority": Case(
