@@ -4,11 +4,13 @@ The chart's schemas and the code's parsers must both accept each of them, and kn
 not here; the end-to-end tests hand them to a real API server.
 """
 
+from tests import authorities
+
 _SECRET = {"secretRef": {"name": "credentials", "key": "value"}}
 _CONFIG_MAP = {"configMapRef": {"name": "encrypted", "key": "secrets.age"}}
 _POOLS = "projects/123/locations/global/workloadIdentityPools"
 _UUID = "01234567-89ab-cdef-0123-456789abcdef"
-_CA_BUNDLE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+_CA_BUNDLE = authorities.FIRST
 _COMMON = {
     "allowedNamespaces": ["shop", "team-*"],
     "audience": "https://vault.example.org",

@@ -7,6 +7,7 @@ from injector.core.errors import Refused
 from injector.core.stores import source
 from injector.core.stores.address import Address
 from injector.core.stores.aws import Ambient, Keys, Place, PodIdentity, SecretsManager, WebIdentity
+from tests import authorities
 
 ROLE = "arn:aws:iam::123456789012:role/secrets-{namespace}"
 IRSA = {"webIdentity": {"roleArn": ROLE}}
@@ -34,7 +35,7 @@ def test_a_full_definition_is_read_whole():
         "awsSecretsManager",
         endpoint="https://vpce.example.org",
         fallbacks=[{"region": "us-gov-west-1", "stsEndpoint": "https://sts.example.org:8443/x"}],
-        caBundle="-----BEGIN CERTIFICATE-----\nMII",
+        caBundle=authorities.FIRST,
         roleArn="arn:aws-us-gov:iam::210987654321:role/team/reader",
         externalId="shop-7",
     )
@@ -52,7 +53,7 @@ def test_a_full_definition_is_read_whole():
             ),
         ),
         fips=False,
-        ca_bundle="-----BEGIN CERTIFICATE-----\nMII",
+        ca_bundle=authorities.FIRST,
         role_arn="arn:aws-us-gov:iam::210987654321:role/team/reader",
         external_id="shop-7",
         login=WebIdentity(role_arn=ROLE),

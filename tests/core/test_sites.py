@@ -6,8 +6,8 @@ from injector.core import stores
 from injector.core.errors import Refused
 from injector.core.record import replace
 from injector.core.stores.address import Address, Server
+from tests import authorities
 
-CA = "-----BEGIN CERTIFICATE-----\nMII"
 TENANT = "72f988bf-0000-4000-8000-2d7cd011db47"
 REQUIRED = {
     "vault": {"address": "https://v.example.org:8200", "auth": {"kubernetes": {"role": "r"}}},
@@ -98,12 +98,19 @@ def test_files_are_one_site_without_a_name(document):
 
 def test_a_fallback_of_vault_has_the_authority_of_the_first_unless_it_has_its_own():
     """One CA for all is the usual case; a server's name is its own."""
-    own = {"address": "https://x.example.org", "caBundle": CA + "J", "tlsServerName": "x"}
-    store = parsed("vault", caBundle=CA, tlsServerName="v", fallbacks=[FALLBACKS["vault"], own])
+    own = {"address": "https://x.example.org", "caBundle": authorities.SECOND, "tlsServerName": "x"}
+    store = parsed(
+        "vault",
+        caBundle=authorities.FIRST,
+        tlsServerName="v",
+        fallbacks=[FALLBACKS["vault"], own],
+    )
 
     assert store.spec.fallbacks == (
-        Server(address=at("w.example.org"), ca_bundle=CA, name=None),
-        Server(address=at("x.example.org"), ca_bundle=CA + "J", name="x"),
+        Server(address=at("w.example.org"), ca_bundle=authorities.FIRST, has_name_field=True),
+        Server(
+            address=at("x.example.org"), ca_bundle=authorities.SECOND, name="x", has_name_field=True
+        ),
     )
 
 

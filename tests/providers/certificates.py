@@ -14,27 +14,35 @@ DAY = dt.timedelta(days=1)
 
 
 class Authority:
-    """Signs certificates; `pem` is what a store's caBundle holds."""
+    """Signs certificates; `pem` is what a store's caBundle holds.
 
-    def __init__(self, folder: Path):
-        self._folder = folder
+    With another authority `above` it is an intermediate one, which servers send with their own.
+    `last` is the certificate in PEM that was issued last.
+    """
+
+    def __init__(self, folder: Path, *, above=None):
+        self._folder, self._above = folder, above
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
+        called = "Test authority" if above is None else "Test intermediate"
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, called)])
+        signer = self if above is None else above
         now = dt.datetime.now(dt.UTC)
         self._certificate = (
             x509.CertificateBuilder()
             .subject_name(self._name)
-            .issuer_name(self._name)
+            .issuer_name(signer._name)
             .public_key(self._key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - 30 * DAY)
             .not_valid_after(now + 30 * DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(
+                x509.BasicConstraints(ca=True, path_length=1 if above is None else 0), critical=True
+            )
             .add_extension(_usage(is_authority=True), critical=True)
             .add_extension(
                 x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
             )
-            .sign(self._key, hashes.SHA256())
+            .sign(signer._key, hashes.SHA256())
         )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
@@ -62,6 +70,7 @@ class Authority:
             .add_extension(_usage(is_authority=False), critical=True)
             .sign(self._key, hashes.SHA256())
         )
+        self.last = certificate.public_bytes(serialization.Encoding.PEM).decode()
         path = self._folder / f"{certificate.serial_number}.pem"
         path.write_bytes(
             key.private_bytes(
@@ -69,7 +78,8 @@ class Authority:
                 serialization.PrivateFormat.PKCS8,
                 serialization.NoEncryption(),
             )
-            + certificate.public_bytes(serialization.Encoding.PEM)
+            + self.last.encode()
+            + (self.pem.encode() if self._above is not None else b"")
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)

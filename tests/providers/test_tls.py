@@ -21,7 +21,7 @@ def _secret(remote):
     [
         ({"ends": -0.5}, "its certificate has expired"),
         ({"starts": 1}, "its certificate is not valid yet; is the clock right?"),
-        ({"name": "10.0.0.1"}, "its certificate is for another IP address"),
+        ({"name": "10.0.0.1"}, "its certificate is for 10.0.0.1"),
     ],
 )
 def test_a_certificate_that_cannot_be_trusted_says_why(remote, certificate, what):
@@ -61,9 +61,49 @@ def test_a_server_name_may_differ_from_the_address(remote):
     )
 
     assert failed(wrong).what == (
-        "other.shop.svc is not trusted: its certificate is for another name (3 tries)"
+        "other.shop.svc is not trusted: its certificate is for vault.shop.svc (3 tries)"
     )
+    assert failed(wrong).hint == "set tlsServerName to it, or fix the address"
     assert isinstance(right, Secret)
+
+
+@pytest.mark.parametrize("listed", ["root", "intermediate", "server"])
+def test_what_the_bundle_lists_is_trusted_whatever_its_place_in_the_chain(remote, tmp_path, listed):
+    """The server sends its own certificate and the intermediate; each of the three vouches."""
+    (tmp_path / "chain").mkdir()
+    intermediate = Authority(tmp_path / "chain", above=remote.authority)
+    remote.proxy.context = intermediate.context()
+    root = remote.authority.pem
+    remote.authority.pem = {
+        "root": root,
+        "intermediate": intermediate.pem,
+        "server": intermediate.last,
+    }[listed]
+
+    assert isinstance(remote.read("plain")[0], Secret)
+
+
+def test_a_listed_certificate_still_has_to_be_for_the_name(remote):
+    """The server's own certificate in the bundle vouches for the names in it alone."""
+    remote.proxy.context = remote.authority.context(name="10.0.0.1")
+    remote.authority.pem = remote.authority.last
+
+    failure = failed(remote.read("plain")[0])
+
+    assert failure.code is errors.TLS
+    assert failure.what == ("127.0.0.1 is not trusted: its certificate is for 10.0.0.1 (3 tries)")
+    assert "fix the address" in failure.hint
+    assert remote.proxy.seen == []
+
+
+def test_the_names_of_a_certificate_that_is_not_trusted_are_not_told(remote, tmp_path):
+    """Who is not trusted has no say in what a message advises."""
+    (tmp_path / "other").mkdir()
+    remote.proxy.context = Authority(tmp_path / "other").context(name="evil.example.org")
+
+    failure = failed(remote.read("plain")[0])
+
+    assert "evil" not in failure.what + failure.hint
 
 
 def test_old_tls_is_not_spoken(remote):

@@ -10,6 +10,7 @@ import re
 
 from injector.core.fields import Fields
 from injector.core.record import Record
+from injector.core.stores import trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ _FORM = re.compile(
 )
 # What inet_aton or a browser takes for an IPv4 address: the last label is a number.
 _NUMERIC = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|[0-9]+)")
-_PEM = re.compile(r"(?s)\s*-----BEGIN CERTIFICATE-----.+")
 _METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "metadata"})
 _METADATA_IPS = frozenset(
     {
@@ -62,6 +62,8 @@ class Server(Record):
     address: Address
     ca_bundle: str | None
     name: str | None = None
+    has_name_field: bool = False
+    """Whether the store's definition may say `tlsServerName`, for hints."""
 
 
 NOWHERE = Address(scheme="https", host="127.0.0.1", port=1, base="")
@@ -115,13 +117,18 @@ def take_fallbacks(fields: Fields, home: Address) -> list[tuple[Fields, Address]
 
 
 def take_ca_bundle(fields: Fields) -> str | None:
-    """Take the PEM certificates to check a store's own against; None is the image's bundle."""
-    return fields.optional(
-        "caBundle",
-        pattern=_PEM,
-        form="PEM certificates",
-        longest=65_536,
-    )
+    """Take the PEM certificates to check a store's own against; None is the image's bundle.
+
+    Each is read here, so that a damaged one is a problem of the definition and not of every pod.
+    """
+    text = fields.optional("caBundle", form="PEM certificates", longest=trust.MAX_BYTES)
+    if text is None:
+        return None
+    try:
+        return trust.certificates(text)
+    except trust.Damaged as damaged:
+        fields.problem("caBundle", str(damaged))
+        return None
 
 
 def is_loopback(address: Address) -> bool:

@@ -126,6 +126,7 @@ def _server(fields: Fields, at: Address) -> Server:
         address=at,
         ca_bundle=address.take_ca_bundle(fields),
         name=fields.optional("tlsServerName", pattern=_DNS_NAME, form="a DNS name"),
+        has_name_field=True,
     )
 
 

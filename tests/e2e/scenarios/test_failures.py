@@ -81,8 +81,8 @@ CASES = {
     "wrong-name": Case(
         reference="wrong-name:secret/failures/present#user",
         line=f"SI-502 wrong-name secret/failures/present#user {FOR}: {FOREIGN_NAME}"
-        f" is not trusted: its certificate is for another name (2 tries){AS_TENANT}",
-        hint=TLS_HINT,
+        f" is not trusted: its certificate is for {{host}}, localhost (2 tries){AS_TENANT}",
+        hint="set tlsServerName to one of them, or fix the address",
         exit_code=7,
     ),
     "missing-kubernetes-secret": Case(
