@@ -86,14 +86,15 @@ APPLIED = (
         wrong="the reference is not quoted: YAML takes it for a comment",
         annotations=env(f"PASSWORD: {GOOD}\n"),
         shown=f'SI-103 PASSWORD ({AT}): needs a value; write "" for an empty one;'
-        ' an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}"',
+        ' an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}", in quotes',
     ),
     Breakage(
         name="unquoted-behind-a-word",
         wrong="the same behind a word: `Bearer #{…}`",
         annotations=env(f"PASSWORD: Bearer {GOOD}\n"),
         shown=f"SI-147 PASSWORD ({AT}): an unquoted # begins a comment here, and the reference in"
-        ' it is lost; an unquoted # begins a comment in YAML; write NAME: "#{store:path#field}"',
+        " it is lost; an unquoted # begins a comment in YAML;"
+        ' write NAME: "#{store:path#field}",...',
     ),
     Breakage(
         name="prefix-typo",
