@@ -71,7 +71,10 @@ def fetch(
         reads = []
         for read in dict.fromkeys(read for read in p.reads if read.store == index):
             if problem := store.spec.path_problem(read.path, None, read.version):
-                answers[read] = Failure(code=errors.REFERENCE, what=problem)
+                from injector.core import spellings  # only for a hint
+
+                hint = spellings.of_path(read.path, store.provider)
+                answers[read] = Failure(code=errors.REFERENCE, what=problem, hint=hint)
             else:
                 reads.append(read)
         if reads:

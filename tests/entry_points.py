@@ -144,7 +144,7 @@ _FIELDS = (
 def _path(text):
     reference.path_problem(text)
     spellings.of_path(text)
-    spellings.of_field(text, (text.partition(".")[0],))
+    spellings.of_field(text, {text.partition(".")[0]: text})
     pick.key_in_path(text)
     for store in _STORES:
         store.spec.path_problem(text, text, text)

@@ -8,7 +8,7 @@ bank-vaults and chamber; the spellings are those of their documentation.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
 
 _NAME = r"[A-Za-z0-9_.-]{1,255}"
 _AZURE_HOST = r"(?:https://[a-z0-9.-]{1,253})?/?"
@@ -45,20 +45,22 @@ def of_path(path: str, provider: str | None = None) -> str:
     return ""
 
 
-def of_field(field: str, keys: Container[str]) -> str:
-    """Return the JSON Pointer for a field that has dots, if its first part is one of the keys."""
+def of_field(field: str, data: Mapping[str, object]) -> str:
+    """Return how to write a field that has dots, if its first part is a key of the data.
+
+    What lies below a key is reached by a JSON Pointer; in a key whose value is a text, which may
+    be JSON, by the filter `get`. Only names are told.
+    """
     first, dot, below = field.partition(".")
-    if not dot or not below or first not in keys:
+    if not dot or not below or first not in data:
         return ""
-    steps = (first, *below.split("."))
-    pointer = "".join(f"/{step.replace('~', '~0')}" for step in steps)
-    return f"what lies below a key is written with slashes: #{pointer}"
-
-
-def of_mount(mount: str) -> str:
-    """Return the mount of an auth method that was written with auth/ in front; else nothing."""
-    bare = mount.removeprefix("auth/")
-    return f"mountPath is written without auth/: {bare}" if bare != mount else ""
+    pointer = "".join(f"/{step.replace('~', '~0')}" for step in below.split("."))
+    if isinstance(data[first], (str, bytes)):
+        return (
+            f'what lies inside a value that is JSON is got by a filter: #{first} | get("{pointer}")'
+        )
+    whole = f"/{first.replace('~', '~0')}{pointer}"
+    return f"what lies below a key is written with slashes: #{whole}"
 
 
 def _versioned(name: str, version: str | None, newest: str = "latest") -> str:
@@ -132,7 +134,7 @@ _PROVIDERS: dict[str, Callable[[str], str]] = {
 
 TABLE = (
     ("ESO, vault-k8s, CSI: Vault", "vault", "/secret/data/shop/db", "secret/shop/db"),
-    ("Vault's HTTP API", "vault", "secret/data/shop/db?version=3", "secret/shop/db@3"),
+    ("Vault's HTTP API", "vault", "/v1/secret/data/shop/db?version=3", "secret/shop/db@3"),
     ("ESO: Azure", "azureKeyVault", "secret/db-password", "db-password"),
     ("ESO: Azure", "azureKeyVault", "cert/web", "certificates/web"),
     ("CSI: Azure", "azureKeyVault", "db-password:" + "0" * 32, "db-password@" + "0" * 32),

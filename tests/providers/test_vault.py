@@ -126,6 +126,16 @@ def test_a_path_with_the_api_s_own_data_in_it_is_explained(rig):
     assert (answer.code, answer.hint) == (errors.MISSING, "leave out data/: write kv/shop")
 
 
+def test_a_path_of_the_http_api_is_refused_with_what_to_write(rig):
+    """Also where no webhook has seen it, as on a laptop; nothing is sent."""
+    rig.path = str
+
+    (answer,) = rig.read("/v1/kv/data/shop")
+
+    assert (answer.code, answer.hint) == (errors.REFERENCE, "write kv/shop")
+    assert rig.proxy.seen == []
+
+
 def test_an_unknown_mount_and_a_forbidden_one_read_alike(rig):
     """Vault does not tell which, so neither do we."""
     (answer,) = rig.read("no/such")
