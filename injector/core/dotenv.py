@@ -3,9 +3,10 @@ r"""Dotenv files, read strictly and written so that reading gives the same value
     file   = *( [ ["export "] NAME "=" value ] [ "#" comment ] line-end )
     value  = bare / "'" text "'" / '"' text with \n \r \t \" \\ \$ '"'
 
-A value is text: nothing is interpolated and nothing is executed, so `$` means itself everywhere.
-Quoted values may span lines. What other tools read differently from each other (a quote inside
-a bare value, an escape that is not listed, a name that stands twice) is refused, with its line.
+Nothing is interpolated and nothing is executed. Quoted values may span lines. What other tools read
+differently from each other is refused, with its line and the cause: a `$` that some fill in (in
+single quotes it is itself, and `\$` is in double ones), two assignments in a line, a quote inside a
+bare value, an escape that is not listed, a name that stands twice.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ _NOT_BARE = re.compile(r"['\"`\\]")
 _SINGLE = re.compile(r"'([^']*)'")
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_TWO = re.compile(r"[ \t][A-Za-z_][A-Za-z0-9_]{0,64}=")
+_BLANK_AROUND = re.compile(r"[ \t]*(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_.-]*[ \t]+=")
+_EXPORT = re.compile(r"[ \t]*export[ \t]")
+_SPACE = re.compile(r"[ \t]")
+_CONTROL = re.compile(r"[\r\x00]")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 
 
@@ -31,10 +37,13 @@ def parse(data: bytes) -> dict[str, str]:
     """Return names and values in their order; raises NotDotenv at the first line that is wrong."""
     try:
         text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise NotDotenv("it is not UTF-8") from None
+    except UnicodeDecodeError as error:
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise NotDotenv("line 1 begins as UTF-16 does; save the file as UTF-8") from None
+        line = data.count(b"\n", 0, error.start) + 1
+        raise NotDotenv(f"line {line} is not UTF-8") from None
     if text.startswith("\ufeff"):
-        raise NotDotenv("line 1 begins with a byte order mark")
+        raise NotDotenv("line 1 begins with a byte order mark; save the file without it")
     text = text.replace("\r\n", "\n")
     found: dict[str, str] = {}
     line, counted, at = 1, 0, 0
@@ -46,10 +55,10 @@ def parse(data: bytes) -> dict[str, str]:
         counted = at
         start = _START.match(text, at)
         if start is None:
-            raise NotDotenv(f"line {line} is not NAME=value")
+            raise NotDotenv(f"line {line} is not NAME=value{_why(text, at)}")
         if start[1] in found:
             raise NotDotenv(f'line {line} sets "{start[1]}" again')
-        found[start[1]], at = _value(text, start.end(), line)
+        found[start[1]], at = _value(text, start, line)
         rest = _REST.match(text, at)
         if rest is None:
             what = "has something behind its value; quote values with quotes, blanks or #"
@@ -58,21 +67,60 @@ def parse(data: bytes) -> dict[str, str]:
     return found
 
 
-def _value(text: str, at: int, line: int) -> tuple[str, int]:
-    """Return the value that begins there, and where it ends."""
+def _why(text: str, at: int) -> str:
+    """Return more about a line that is no NAME=value, where the mistake is a known one."""
+    end = text.find("\n", at)
+    line = text[at:] if end < 0 else text[at:end]
+    if "\0" in line:
+        return ": it holds NUL bytes, as UTF-16 does; save the file as UTF-8"
+    if _BLANK_AROUND.match(line):
+        return ": no blanks may stand around ="
+    return ""
+
+
+def _value(text: str, start: re.Match[str], line: int) -> tuple[str, int]:
+    """Return the value that begins behind its name, and where it ends."""
+    at = start.end()
     if text.startswith("'", at):
-        if single := _SINGLE.match(text, at):
-            return single[1], single.end()
-        raise NotDotenv(f"line {line} opens a single quote that nothing closes")
+        return _single(text, at, line)
     if text.startswith('"', at):
-        double = _DOUBLE.match(text, at)
-        if double is None:
-            raise NotDotenv(f"line {line} opens a double quote that nothing closes")
-        if set(_ESCAPE.findall(double[1])) - _ESCAPES.keys():
-            known = " ".join(f"\\{char}" for char in _ESCAPES)
-            raise NotDotenv(f"line {line} has an escape other than {known}")
-        return _ESCAPE.sub(lambda found: _ESCAPES[found[1]], double[1]), double.end()
-    return _bare(text, at)
+        return _double(text, at, line)
+    value, end = _bare(text, at)
+    what = ""
+    if "$" in value:
+        what = "has a $ that some tools fill in; write single quotes around the value"
+    elif _TWO.search(value) or (_EXPORT.match(start[0]) and _SPACE.search(value)):
+        what = "sets two variables for a shell, and one for other tools; quote the value"
+    elif _CONTROL.search(value):
+        what = "has a carriage return or NUL within its value; lines end with LF or CRLF"
+    if what:
+        raise NotDotenv(f"line {line} {what}")
+    return value, end
+
+
+def _single(text: str, at: int, line: int) -> tuple[str, int]:
+    """Return the value in single quotes that begins there, and where it ends."""
+    found = _SINGLE.match(text, at)
+    if found is None:
+        raise NotDotenv(f"line {line} opens a single quote that nothing closes")
+    if "\\\\" in found[1] or found[1].endswith("\\"):
+        what = "has two backslashes, or one at the end, in single quotes: some tools drop one"
+        raise NotDotenv(f"line {line} {what}; write double quotes")
+    return found[1], found.end()
+
+
+def _double(text: str, at: int, line: int) -> tuple[str, int]:
+    """Return the value in double quotes that begins there, and where it ends."""
+    found = _DOUBLE.match(text, at)
+    if found is None:
+        raise NotDotenv(f"line {line} opens a double quote that nothing closes")
+    if set(_ESCAPE.findall(found[1])) - _ESCAPES.keys():
+        known = " ".join(f"\\{char}" for char in _ESCAPES)
+        raise NotDotenv(f"line {line} has an escape other than {known}")
+    if "$" in _ESCAPE.sub("", found[1]):
+        what = "has a $ in double quotes that some tools fill in"
+        raise NotDotenv(f"line {line} {what}; write \\$, or single quotes")
+    return _ESCAPE.sub(lambda each: _ESCAPES[each[1]], found[1]), found.end()
 
 
 def _bare(text: str, at: int) -> tuple[str, int]:

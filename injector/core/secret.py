@@ -135,6 +135,9 @@ def text_or_bytes(data: bytes) -> str | bytes:
         return data
 
 
+_TWICE = "it has a key twice"
+
+
 class NotJson(ValueError):
     """The bytes are not JSON in the strict form we read; the message quotes nothing of them."""
 
@@ -142,21 +145,25 @@ class NotJson(ValueError):
 def parse_json(data: bytes) -> Json:
     """Return the JSON that the bytes hold: UTF-8, no doubled key, no NaN, at most `MAX_DEPTH` deep.
 
-    Raises NotJson.
+    Raises NotJson, which says in which line and column.
     """
+    text = ""
     try:
+        text = data.decode("utf-8")
         found = json.loads(
-            data.decode("utf-8"),
+            text,
             parse_int=Number,
             parse_float=Number,
             parse_constant=_no_constant,
             object_pairs_hook=_unique,
         )
-    except NotJson:
-        raise
-    except (ValueError, RecursionError):
-        message = "it is not JSON in UTF-8"
+    except NotJson as error:
+        raise NotJson(_with_place(text, str(error))) from None
+    except RecursionError:
+        message = f"it is nested more than {MAX_DEPTH} deep"
         raise NotJson(message) from None
+    except ValueError as error:
+        raise NotJson(_no_json(data, error)) from None
     if _is_deeper(found, MAX_DEPTH):
         message = f"it is nested more than {MAX_DEPTH} deep"
         raise NotJson(message)
@@ -180,6 +187,25 @@ def format_json(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _no_json(data: bytes, error: ValueError) -> str:
+    """Return what is wrong with a text that is no JSON, and where."""
+    from injector.core import json_slip  # for texts that are refused only
+
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not JSON in UTF-8: {json_slip.of_bytes(data, error)}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is not JSON in UTF-8: {json_slip.of_syntax(error)}"
+    return "it is not JSON in UTF-8"
+
+
+def _with_place(text: str, what: str) -> str:
+    """Return what is wrong with JSON that is stricter than its syntax, and where."""
+    from injector.core import json_slip  # for texts that are refused only
+
+    find = json_slip.of_doubled_key if what == _TWICE else json_slip.of_constant
+    return f"{what}: {where}" if (where := find(text)) else what
+
+
 def _no_constant(name: str) -> NoReturn:
     message = f"it holds {name}, which is no JSON"
     raise NotJson(message)
@@ -188,8 +214,7 @@ def _no_constant(name: str) -> NoReturn:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        message = "it has a key twice"
-        raise NotJson(message)
+        raise NotJson(_TWICE)
     return found
 
 

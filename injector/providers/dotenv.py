@@ -111,5 +111,5 @@ def _opened(file: Path) -> dict[str, str] | Failure:
         return dotenv.parse(data)
     except dotenv.NotDotenv as error:
         what = f"the file {file} is not a dotenv file: {error}"
-        hint = "quote a value that has quotes, blanks or #: NAME='value'"
+        hint = "quote a value that has quotes, blanks, $ or #: NAME='value'"
         return Failure(code=errors.CONTENT, what=what, hint=hint)

@@ -37,10 +37,11 @@ kind: ClusterSecretStore
 metadata: {name: %s}
 spec: {dotenv: {folder: dev}}
 """
+_DOLLAR = CANARY.replace("$", "\\$")
 FILES = {
     "svc.yaml": SERVICE,
     ".secret-injector/stores.yaml": STORE % "vault" + STORE % "k8s",
-    ".secret-injector/dev/secret/shop/db.env": f'password="{CANARY}"\n',
+    ".secret-injector/dev/secret/shop/db.env": f'password="{_DOLLAR}"\n',
     ".secret-injector/dev/secret/shop/tls.env": 'key="a\\nb"\n',
     ".secret-injector/dev/payment.env": "api-key=k-1\n",
 }

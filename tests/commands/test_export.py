@@ -1,6 +1,7 @@
 """`env` and `export`: masked until somebody asks, and exact in every form."""
 
 import base64
+import io
 import json
 import os
 import pty
@@ -8,9 +9,9 @@ import stat
 import subprocess
 import sys
 
+import dotenv
 import pytest
 
-from injector.core import dotenv
 from tests.commands.laptop import CANARY, make, run
 
 SVC = ("-f", "svc.yaml", "--env", "dev")
@@ -57,7 +58,8 @@ def test_exported_dotenv_and_json_hold_the_values_exactly(project):
     as_dotenv = run(project, "export", *SVC, *form)
     as_json = run(project, "export", *SVC, "-o", "json")
 
-    assert dotenv.parse(as_dotenv.stdout.encode()) == json.loads(as_json.stdout) == VALUES
+    read = dotenv.dotenv_values(stream=io.StringIO(as_dotenv.stdout))
+    assert read == json.loads(as_json.stdout) == VALUES
 
 
 def test_a_shell_reads_the_exported_form_back(project):

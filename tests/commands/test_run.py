@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.commands.laptop import CANARY, make, run
+from tests.dotenv_text import dotenv_text
 
 SVC = ("-f", "svc.yaml", "--env", "dev")
 SHOW = (sys.executable, "-c", "import os, json; print(json.dumps(dict(os.environ)))")
@@ -145,7 +146,9 @@ def test_a_reference_lost_in_a_comment_keeps_the_command_from_starting(project):
 
 def test_a_missing_value_keeps_the_command_from_starting(project):
     """The line names store, path, variable and the keys that are there; no value."""
-    (project / ".secret-injector/dev/secret/shop/db.env").write_text(f'pasword="{CANARY}"\n')
+    (project / ".secret-injector/dev/secret/shop/db.env").write_text(
+        dotenv_text({"pasword": CANARY})
+    )
 
     done = run(project, "run", *SVC, "--", "sh", "-c", "echo started")
 
@@ -180,7 +183,8 @@ def test_keys_of_a_secret_become_variables_here_as_well(project):
     service = project / "svc.yaml"
     service.write_text(service.read_text().replace("  files:\n", f"  {text}\n  files:\n", 1))
     mail = project / ".secret-injector/dev/secret/mail.env"
-    mail.write_text(f'USER_NAME=shop\nPASSWORD="{CANARY}-2"\nLD_PRELOAD=/evil\n')
+    values = {"USER_NAME": "shop", "PASSWORD": f"{CANARY}-2", "LD_PRELOAD": "/evil"}
+    mail.write_text(dotenv_text(values))
 
     every = run(project, "run", *SVC, "--", *SHOW)
     one = run(project, "run", *SVC, "--only", "USER_NAME", "--", *SHOW)

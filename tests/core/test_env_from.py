@@ -276,7 +276,10 @@ def test_a_secret_that_is_not_there_fails_unless_the_entry_does_not_require_it()
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (b"plain text", "it has no fields: it is not JSON in UTF-8"),
+        (
+            b"plain text",
+            "it has no fields: it is not JSON in UTF-8: line 1, column 1: a value is missing",
+        ),
         (b'["a"]', "it has no keys: it is JSON, and no mapping"),
     ],
 )

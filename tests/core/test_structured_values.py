@@ -55,6 +55,9 @@ def outcome(text, stored):
     return dict(only.env)["KEY"]
 
 
+_NO_JSON = "it is not JSON in UTF-8: line 1, column 1: a value is missing"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -124,7 +127,7 @@ def test_split_makes_a_list_of_a_text(text, stored, expected):
             b"a: canary",
             (
                 "SI-304",
-                "get: the value has no fields: it is not JSON in UTF-8",
+                f"get: the value has no fields: {_NO_JSON}",
                 "if it is YAML, write yaml | get(...)",
             ),
         ),

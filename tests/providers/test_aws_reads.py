@@ -38,7 +38,7 @@ def secrets(tmp_path):
 @pytest.fixture
 def parameters(tmp_path):
     """Parameter Store; faults hit its reads only."""
-    rig = ParameterStoreRig(tmp_path)
+    rig = ParameterStoreRig(tmp_path / "parameters")
     rig.proxy.when = lambda request: not rig.is_login(request)
     yield rig
     rig.close()
@@ -226,3 +226,99 @@ def test_a_tree_is_a_map_of_its_next_level(parameters):
     assert pick(tree, "p7").data == b"p7"
     assert code(empty) is errors.MISSING
     assert parameters.aws.actions.count("GetParametersByPath") == 4
+
+
+def test_a_batch_that_fails_as_a_whole_decides_for_none_of_its_members(secrets):
+    """One secret without a value makes AWS refuse the call; the others have their values."""
+    secrets.put("good", {"n": "good"})
+    secrets.setup.create_secret(Name="empty")
+    for name, message in (
+        ("ResourceNotFoundException", "Secrets Manager can't find the CANARY"),
+        ("InvalidRequestException", "marked for deletion CANARY"),
+        ("InvalidParameterException", "CANARY"),
+        ("UnknownOperationException", "CANARY"),
+        ("SomethingNewException", "CANARY"),
+        ("InternalServiceError", ""),
+    ):
+        secrets.aws.refusals["BatchGetSecretValue"] = (400, name, message)
+        good, empty = secrets.read("good", "empty")
+        if name == "InternalServiceError":
+            assert {code(good), code(empty)} == {errors.DOWN}
+            continue
+        assert json.loads(good.reveal()) == {"n": "good"}, name
+        assert code(empty) is errors.MISSING, name
+
+
+def test_a_server_without_batches_is_asked_one_by_one(secrets):
+    """Some stand-ins for AWS know GetSecretValue alone, and say so with HTTP 501."""
+    for name in ("a", "b"):
+        secrets.put(name, {"n": name})
+    secrets.proxy.when = lambda request: b"SecretIdList" in request.body
+    secrets.proxy.faults = [Status(501, JSON, b'{"__type": "InternalFailure"}')]
+
+    answers = secrets.read("a", "b")
+
+    assert [json.loads(answer.reveal()) for answer in answers] == [{"n": "a"}, {"n": "b"}]
+
+
+def test_parameters_that_fail_as_a_whole_are_asked_for_one_by_one(parameters):
+    """What a call says as a whole is no answer about one of its parameters."""
+    for name in ("/a", "/b"):
+        parameters.put(name, {"n": name})
+    for refusal in ("ParameterNotFound", "ParameterVersionNotFound", "SomethingNewException"):
+        parameters.aws.refusals["GetParameters"] = lambda asked, name=refusal: (
+            (400, name, "CANARY") if len(asked["Names"]) > 1 else None
+        )
+        answers = parameters.read("/a", "/b")
+        assert [json.loads(each.reveal()) for each in answers] == [{"n": "/a"}, {"n": "/b"}]
+
+
+def test_a_denied_read_names_action_secret_and_role(secrets, parameters):
+    """What a policy must allow, on what and to whom; an explicit denial says which policy it is."""
+    secrets.aws.refusals["GetSecretValue"] = DENIED
+    (plain,) = secrets.read("shop/db")
+    secrets.aws.refusals["GetSecretValue"] = (
+        400,
+        "AccessDeniedException",
+        "CANARY is not authorized with an explicit deny in an identity-based policy",
+    )
+    (explicit,) = secrets.read("shop/db")
+    parameters.aws.refusals["GetParameters"] = DENIED
+    parameters.aws.refusals["GetParametersByPath"] = DENIED
+    parameter, tree = parameters.read("/shop/db", "/shop/*")
+
+    assert code(plain) is errors.FORBIDDEN
+    assert plain.what.startswith('AWS refuses secretsmanager:GetSecretValue on "shop/db" to …/')
+    assert plain.hint == "allow it in a policy of the role (and kms:Decrypt for a key of your own)"
+    assert explicit.hint == (
+        "an identity-based policy denies it explicitly, whatever other policies allow"
+    )
+    assert parameter.what.startswith('AWS refuses ssm:GetParameters on "/shop/db" to …/')
+    assert tree.what.startswith('AWS refuses ssm:GetParametersByPath on "/shop/*" to …/')
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("AccessDeniedException", "Access to KMS is not allowed"),
+        (
+            "AccessDeniedException",
+            "The ciphertext refers to a key that does not exist. (Service: AWSKMS; Status: 400)",
+        ),
+        (
+            "ValidationException",
+            "The ciphertext refers to a customer master key that does not exist",
+        ),
+        ("AccessDeniedException", "User: CANARY is not authorized to perform: kms:Decrypt on it"),
+        ("InvalidKeyId", "The ciphertext refers to a customer master key that does not exist"),
+    ],
+)
+def test_what_the_kms_key_refuses_is_said_of_the_key(secrets, parameters, name, message):
+    """Not of the secret's policy, whichever service passes it on."""
+    secrets.aws.refusals["GetSecretValue"] = (400, name, message)
+    parameters.aws.refusals["GetParameters"] = (400, name, message)
+
+    for answer in (*secrets.read("db"), *parameters.read("/db")):
+        assert code(answer) is errors.FORBIDDEN
+        assert answer.what == "the KMS key does not decrypt it for this identity"
+        assert "kms:Decrypt" in answer.hint

@@ -142,7 +142,7 @@ def test_a_key_that_google_does_not_know_any_more_is_a_refused_login(rig):
 @pytest.mark.parametrize(
     ("key", "why"),
     [
-        ("CANARY", "it is not JSON in UTF-8"),
+        ("CANARY", "it is not JSON in UTF-8: line 1, column 1: a value is missing"),
         ("[]", 'it is not of type "service_account"'),
         ('{"type": "authorized_user"}', 'it is not of type "service_account"'),
         ('{"type": "service_account", "client_email": "a@b"}', "it has no private_key"),

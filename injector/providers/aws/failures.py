@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from injector.core import errors
 from injector.core.errors import Code
+from injector.core.record import replace
 from injector.core.secret import Failure
 
 
@@ -23,6 +24,30 @@ class CallFailed(Exception):
         self.failure, self.name = failure, name
         super().__init__(failure.what)
 
+    @property
+    def is_of_all(self) -> bool:
+        """Say whether the failure is the whole call's, whatever it asks for.
+
+        Anything else may be about one of its members, or about the kind of call: then each member
+        is asked for alone, and only what is answered to that counts for it.
+        """
+        return self.failure.code in _OF_ALL and self.name not in _NO_SUCH_CALL
+
+
+_OF_ALL = (errors.DOWN, errors.THROTTLED, errors.TLS, errors.EXPIRED, errors.UNAUTHENTICATED)
+
+NOT_IMPLEMENTED = "NotImplemented"
+"""How a call is named that was answered with HTTP 501, whatever the body says."""
+
+_NO_SUCH_CALL = (
+    NOT_IMPLEMENTED,
+    "InvalidAction",
+    "NotImplementedException",
+    "UnknownOperation",
+    "UnknownOperationException",
+    "UnsupportedOperation",
+)
+"""What AWS's servers and stand-ins for them say to a call that they do not know."""
 
 _Meaning = tuple[Code, str, str]
 
@@ -108,6 +133,13 @@ _MEANINGS: Mapping[str, _Meaning] = {
     "ValidationError": _FORM,
     "ValidationException": _FORM,
 }
+_OF_KMS = re.compile(
+    r"kms:[A-Z]|Access to KMS|customer master key|KMS key|\(Service: AWS ?KMS|AWS ?KMS;"
+)
+_DENIED_BY = re.compile(
+    r"explicit deny in (?:an? )?(?P<kind>identity-based|resource-based|service control|session"
+    r"|resource control|VPC endpoint|permissions boundary)"
+)
 _WORD = re.compile(r"[A-Za-z.]{1,64}")
 _SECONDS = re.compile(r"[0-9]{1,5}")
 _THROTTLING = re.compile(
@@ -141,11 +173,29 @@ def of_code(name: str, message: str, *, status: int = 400, is_temporary: bool = 
     code, what, hint = _MEANINGS.get(name) or _unnamed(name, status)
     if message.startswith(_NOT_A_TIME):
         code, what, hint = _CLOCK
-    elif code is errors.FORBIDDEN and "kms:" in message:
-        code, what, hint = _KMS
+    elif code in (errors.FORBIDDEN, errors.REFERENCE) and _OF_KMS.search(message):
+        if (code, what, hint) != _KMS_STATE:
+            code, what, hint = _KMS
+    elif (code, what, hint) == _DENIED and (denied := _DENIED_BY.search(message)):
+        kind = denied["kind"]
+        policy = kind if kind == "permissions boundary" else f"{kind} policy"
+        hint = f"a {policy} denies it explicitly, whatever other policies allow".replace(
+            "a identity", "an identity"
+        )
     elif (code, what, hint) == _NOT_KNOWN and is_temporary:
         code, what = errors.EXPIRED, "AWS no longer knows these credentials"
     return Failure(code=code, what=what, hint=hint)
+
+
+def denied(failure: Failure, *, action: str, path: str, whom: str) -> Failure:
+    """Return a denied read with what was refused to whom; any other failure as it is."""
+    if (failure.code, failure.what) != _DENIED[:2]:
+        return failure
+    what = f'AWS refuses {action} on "{path}" to {whom}'
+    hint = failure.hint or (
+        "allow it in a policy of the role (and kms:Decrypt for a key of your own)"
+    )
+    return replace(failure, what=what, hint=hint)
 
 
 def of_status(status: int, headers: Mapping[str, str]) -> Failure | None:

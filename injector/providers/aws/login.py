@@ -32,6 +32,14 @@ def whom(spec: Aws, access: Access) -> str:
     return first if spec.role_arn is None else f'role "{spec.role_arn}" by {first}'
 
 
+def short(spec: Aws, access: Access) -> str:
+    """Return who we are in the fewest words: a role by the end of its ARN, as people know it."""
+    role = spec.role_arn
+    if role is None and isinstance(spec.login, WebIdentity):
+        role = spec.login.role_arn
+    return whom(spec, access) if role is None else f"\u2026/{role.rpartition('/')[2]}"
+
+
 def _first_words(login: Login, access: Access) -> str:
     match login:
         case WebIdentity(role_arn=role):

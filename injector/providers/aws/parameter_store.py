@@ -45,7 +45,8 @@ def _chunks(reads: Sequence[Read]) -> list[list[Read]]:
 async def _read_batch(of: Api, reads: Sequence[Read]) -> Found:
     """Read parameters together; what the call leaves open or refuses as a whole is read one by one.
 
-    AWS refuses all of a call when one of its parameters, or the key of one, is not allowed.
+    AWS refuses all of a call when one of its parameters, or the key of one, is not allowed; what it
+    says then is no answer about any one of them.
     """
     found: Found = {}
     try:
@@ -53,8 +54,7 @@ async def _read_batch(of: Api, reads: Sequence[Read]) -> Found:
             "get_parameters", Names=[_selected(read) for read in reads], WithDecryption=True
         )
     except CallFailed as failed:
-        is_of_one = failed.failure.code in (errors.FORBIDDEN, errors.REFERENCE, errors.BODY)
-        if not is_of_one or len(reads) == 1:
+        if failed.is_of_all or len(reads) == 1:
             return dict.fromkeys(reads, failed.failure)
     else:
         found = _sorted_out(answer, reads)

@@ -35,7 +35,9 @@ async def read(of: Api, reads: Sequence[Read]) -> Found:
 async def _read_batch(of: Api, reads: Sequence[Read]) -> Found:
     """Read current versions together; whatever the batch leaves open is read alone.
 
-    Without the permission for batches, or with values too large together, that is all of them.
+    Without the permission for batches, with values too large together, or where one member makes
+    AWS refuse the call, that is all of them: what a call says as a whole is no answer about a
+    secret, and a reference's default may stand in for a value that exists.
     """
     found: Found = {}
     token: dict[str, str] = {}
@@ -49,7 +51,7 @@ async def _read_batch(of: Api, reads: Sequence[Read]) -> Found:
                 break
             token = {"NextToken": answer["NextToken"]}
     except CallFailed as failed:
-        if failed.failure.code not in (errors.FORBIDDEN, errors.BODY, errors.REFERENCE):
+        if failed.is_of_all:
             return {read: found.get(read, failed.failure) for read in reads}
     rest = await asyncio.gather(*(_read_one(of, read) for read in reads if read not in found))
     for one in rest:

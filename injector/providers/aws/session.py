@@ -12,10 +12,16 @@ from injector.core.plan import Read
 from injector.core.record import replace
 from injector.core.secret import Failure, LoginFailed, Secret
 from injector.core.stores import Store
-from injector.core.stores.aws import Aws, ParameterStore
+from injector.core.stores.aws import TREE, Aws, ParameterStore
 from injector.deadline import Deadline
 from injector.providers import Access
-from injector.providers.aws import client, login, parameter_store, secrets_manager
+from injector.providers.aws import (
+    client,
+    failures,
+    login,
+    parameter_store,
+    secrets_manager,
+)
 from injector.providers.aws.api import Answer, Api, Found
 from injector.providers.aws.client import Credentials
 from injector.providers.aws.door import Door
@@ -75,9 +81,8 @@ class AwsSession:
         """Return a secret or a failure for every read; see `providers.Session`."""
         try:
             found = self._runner.run(self._read(list(dict.fromkeys(reads)), deadline))
-            whom = self.identity
             return {
-                read: replace(answer, identity=whom) if isinstance(answer, Failure) else answer
+                read: self._told(read, answer) if isinstance(answer, Failure) else answer
                 for read, answer in found.items()
             }
         except Exception as fault:  # noqa: BLE001 (the contract: a read raises nothing)
@@ -124,6 +129,16 @@ class AwsSession:
             deadline=deadline,
             is_temporary=credentials is not None and credentials.session_token is not None,
         )
+
+    def _told(self, read: Read, failure: Failure) -> Failure:
+        """Return the failure with who we are, and what was denied where that is the failure."""
+        action = "secretsmanager:GetSecretValue"
+        if isinstance(self._spec, ParameterStore):
+            action = "ssm:GetParametersByPath" if read.path.endswith(TREE) else "ssm:GetParameters"
+        told = failures.denied(
+            failure, action=action, path=read.path, whom=login.short(self._spec, self._access)
+        )
+        return replace(told, identity=self.identity)
 
     def _replica(self, read: Read) -> Read:
         """Return the read for this region: a replica's ARN differs in the region alone."""

@@ -53,7 +53,8 @@ class Transport:
             self._pool = self._open(server_of(request.url))
         answer = await self._answer(self._pool, request)
         if (refusal := failures.of_status(answer.status_code, answer.headers)) is not None:
-            raise CallFailed(refusal)
+            is_known = answer.status_code != 501  # RFC 9110, 15.6.2
+            raise CallFailed(refusal, "" if is_known else failures.NOT_IMPLEMENTED)
         response = AioAWSResponse(request.url, answer.status_code, answer.headers, None)
         response._content = answer.content()  # noqa: SLF001 (where the base class keeps a body that is read)
         return response
