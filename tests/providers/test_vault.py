@@ -150,6 +150,17 @@ def test_an_unknown_mount_and_a_forbidden_one_read_alike(rig):
     )
 
 
+def test_an_unknown_mount_with_the_api_s_own_data_behind_it_is_explained_whole(rig):
+    """The policy wants `data/`, the reference does not."""
+    (answer,) = rig.read("no/data/such")
+
+    assert answer.hint == (
+        'is "no" the mount\'s name? vault secrets list shows them; else a policy of role "shop"'
+        ' needs path "no/data/such" { capabilities = ["read"] }, and the reference no data/:'
+        " no/such"
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "hint"),
     [

@@ -279,12 +279,12 @@ class VaultSession:
 def unknown_mount_hint(path: str, whose: str) -> str:
     """Return what to do where Vault does not tell a mount that is not there from a closed one."""
     name, _, below_it = path.partition("/")
-    below_it = below_it.removeprefix("data/")
-    return (
-        f'is "{name}" the mount\'s name? vault secrets list shows them; else {whose} needs '
-        f"{policy_line(path, 'read')}, or for KV version 2 "
-        f"{policy_line(f'{name}/data/{below_it}', 'read')}"
-    )
+    versioned = policy_line(f"{name}/data/{below_it.removeprefix('data/')}", "read")
+    needs = f"{policy_line(path, 'read')}, or for KV version 2 {versioned}"
+    if below_it.startswith("data/"):
+        needs = f"{versioned}, and the reference no data/: {name}/{below_it.removeprefix('data/')}"
+    asked = f'is "{name}" the mount\'s name? vault secrets list shows them'
+    return f"{asked}; else {whose} needs {needs}"
 
 
 def _mapping(value: object) -> Mapping[str, Json] | None:
