@@ -107,6 +107,16 @@ class Connector:
             plain.close()
             raise
 
+    def absence(self, until: Deadline) -> Failure | None:
+        """Return why the server cannot be reached, or None: TCP alone, not a byte is sent."""
+        try:
+            self._reached(until).close()
+        except Unanswered as unanswered:
+            return unanswered.failure
+        except OSError as error:
+            return self.explained(error)
+        return None
+
     def _reached(self, until: Deadline) -> socket.socket:
         """Return a socket to a peer that may be a store's; raises Unanswered, OSError."""
         at = self._address
@@ -163,22 +173,23 @@ class Connector:
         if isinstance(error, TimeoutError):
             at = f"{self._address.host}:{self._address.port}"
             what = f"no answer from {at} within {self._timeout_s:g} s"
-            return Failure(code=errors.DOWN, what=what)
+            return Failure(code=errors.DOWN, what=what, is_away=True)
         if isinstance(error, ssl.SSLEOFError | ConnectionError | http.client.IncompleteRead):
             what = f"{self._address.host}:{self._address.port} closed the connection"
-            if isinstance(error, ConnectionRefusedError):
+            is_refused = isinstance(error, ConnectionRefusedError)
+            if is_refused:
                 what = f"{self._address.host}:{self._address.port} refuses the connection"
-            return Failure(code=errors.DOWN, what=what)
+            return Failure(code=errors.DOWN, what=what, is_away=is_refused)
         if isinstance(error, ssl.SSLError):
             what = f"{self._address.host}:{self._address.port} does not speak TLS as we must"
             return Failure(code=errors.TLS, what=what)
         if isinstance(error, socket.gaierror):
             what = f"the name {self._address.host} cannot be resolved"
-            return Failure(code=errors.DOWN, what=what)
+            return Failure(code=errors.DOWN, what=what, is_away=True)
         if isinstance(error, OSError):
             reason = errors.printable(error.strerror or type(error).__name__).lower()
             what = f"no connection to {self._address.host}:{self._address.port}: {reason}"
-            return Failure(code=errors.DOWN, what=what)
+            return Failure(code=errors.DOWN, what=what, is_away=True)
         return Failure(code=errors.CONTENT, what="the answer is not HTTP as we read it")
 
 

@@ -20,9 +20,10 @@ from injector.core.record import Record
 from injector.core.secret import Failure, Secret
 from injector.deadline import Deadline
 from injector.leaving import Leaving
+from injector.logs import Log
 from injector.providers import Access
 from injector.sites import Open
-from injector.visit import REAL, Chance, ReadFacts, StoreFacts, Visit
+from injector.visit import REAL, SILENT_S, Chance, ReadFacts, StoreFacts, Visit
 
 MAX_THREADS = 16
 
@@ -44,8 +45,9 @@ def fetch(
     open_session: Open = providers.open_session,
     chance: Chance = REAL,
     leaving: Leaving | None = None,
+    log: Log | None = None,
 ) -> Fetched:
-    """Return an answer for every read, at the deadline at the latest.
+    """Return an answer for every read, at the deadline at the latest; failed tries go to `log`.
 
     With `leaving`, logins that brought leases or may have stay open until the caller leaves.
 
@@ -78,7 +80,7 @@ def fetch(
             else:
                 reads.append(read)
         if reads:
-            visits.append(Visit(store, reads, access, open_session, chance))
+            visits.append(Visit(store, reads, access, open_session, chance, log))
     _run(visits, deadline)
     for visit in visits:
         answers.update(visit.concluded())
@@ -107,6 +109,12 @@ def _run(visits: Sequence[Visit], deadline: Deadline) -> None:
     ]
     for thread in threads:
         thread.start()
+    first = Deadline.after(deadline.bound_s(SILENT_S))
+    for thread in threads:
+        thread.join(max(0.0, first.left_s()))
+    if any(thread.is_alive() for thread in threads):
+        for visit in visits:
+            visit.tell_of_silence()
     for thread in threads:
         thread.join(max(0.0, deadline.left_s()))
 

@@ -12,6 +12,7 @@ import http.client
 import json
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -69,9 +70,32 @@ class Answer:
         """Say whether a known phrase, in lower case, occurs in the body: to tell errors apart."""
         return phrase.encode() in self._body.lower()
 
+    @property
+    def retry_after_s(self) -> float | None:
+        """The wait that the server asks for; see `retry_after_s`."""
+        return retry_after_s(self.headers)
+
     def __repr__(self) -> str:
         """The status alone."""
         return f"<Answer {self.status_code}>"
+
+
+def retry_after_s(headers: Mapping[str, object]) -> float | None:
+    """Return the wait that Retry-After asks for, in seconds or as a date; None without one.
+
+    Header names are in lower case (RFC 9110, 10.2.3).
+    """
+    wait = str(headers.get("retry-after", "")).strip()[:64]
+    if wait.isascii() and wait.isdecimal():
+        return float(wait[:9])
+    if not wait:
+        return None
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(wait).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 class Pool:

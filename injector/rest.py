@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
@@ -151,7 +150,7 @@ def word(document: Json, name: str) -> str:
 def passing(answer: Answer, who: str) -> Failure | None:
     """Return the failure of an answer that says "later", whatever its body, or None."""
     status = answer.status_code
-    wait_s = retry_after_s(answer)
+    wait_s = answer.retry_after_s
     if status == 429:
         what = f"{who} is throttling"
         return Failure(code=errors.THROTTLED, what=what, retry_after_s=wait_s)
@@ -159,18 +158,3 @@ def passing(answer: Answer, who: str) -> Failure | None:
         what = f"{who} answers {status}"
         return Failure(code=errors.DOWN, what=what, retry_after_s=wait_s)
     return None
-
-
-def retry_after_s(answer: Answer) -> float | None:
-    """Return the wait that Retry-After asks for, in seconds or as a date; None without one."""
-    wait = answer.headers.get("retry-after", "").strip()
-    if wait.isascii() and wait.isdecimal():
-        return float(wait[:9])
-    if not wait:
-        return None
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return max(0.0, parsedate_to_datetime(wait).timestamp() - time.time())
-    except ValueError:
-        return None

@@ -74,6 +74,21 @@ class Sites:
             found.update({read: _all_down(found[read], others) for read in left})
         return found
 
+    @property
+    def current(self) -> str:
+        """The site that is asked first now; empty for a store of files."""
+        return self._current
+
+    def absence(self) -> Failure | None:
+        """Return why no site is there, in the words of the first, or None when one is."""
+        first: Failure | None = None
+        for name in self._in_order():
+            failure = providers.absence(self._stores[name], self._access)
+            if failure is None:
+                return None
+            first = first or failure
+        return first
+
     def close(self) -> None:
         """Leave all sites; which one answered last is remembered."""
         sessions, self._sessions = self._sessions, {}

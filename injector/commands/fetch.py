@@ -77,7 +77,12 @@ def _hand_over(p: Plan, chosen: FetchSettings, log: Log, leaving: Leaving) -> No
     volumes = Volumes(volume=chosen.volume_dir, env=chosen.env_dir, launcher=chosen.launcher)
     deadline = Deadline.after(p.deadline_s)
     fetched = fetch(
-        p, chosen.sources_dir, deadline, secrets_dir=chosen.secrets_dir, leaving=leaving
+        p,
+        chosen.sources_dir,
+        deadline,
+        secrets_dir=chosen.secrets_dir,
+        leaving=leaving,
+        log=log,
     )
     fetched_s = time.monotonic()
     account.tell(log, p.namespace, fetched.reads)

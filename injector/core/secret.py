@@ -88,7 +88,8 @@ class Secret:
 class Failure(Record):
     """Why a read gave no secret: `what` and `hint` are our own words, never a provider's body.
 
-    `retry_after_s` is the wait the store asked for, if it did.
+    `retry_after_s` is the wait the store asked for, if it did; `is_away` says that it is not there
+    at all, or sealed, so that a login would be wasted until it answers again.
     """
 
     code: Code
@@ -96,6 +97,7 @@ class Failure(Record):
     hint: str = ""
     identity: str = ""
     retry_after_s: float | None = None
+    is_away: bool = False
 
     @property
     def is_passing(self) -> bool:

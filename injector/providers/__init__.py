@@ -118,3 +118,22 @@ def servers(store: Store) -> tuple[Server, ...]:
     module = importlib.import_module(_MODULES[store.provider])
     found: Callable[[Store], tuple[Server, ...]] | None = getattr(module, "servers", None)
     return () if found is None else found(store)
+
+
+def absence(store: Store, access: Access) -> Failure | None:
+    """Return why a store that was away still is, or None: asked without a login.
+
+    A provider that can ask for more than a connection has a function of this name.
+    """
+    module = importlib.import_module(_MODULES[store.provider])
+    found: Callable[[Store, Access], Failure | None] | None = getattr(module, "absence", None)
+    if found is not None:
+        return found(store, access)
+    from injector.connection import Connector
+
+    for server in servers(store):
+        until = Deadline.after(access.deadline.bound_s(store.timeout_s))
+        failure = Connector(server, timeout_s=store.timeout_s).absence(until)
+        if failure is not None:
+            return failure
+    return None

@@ -85,7 +85,8 @@ class Pod:
     def fetch(self, plan, **more):
         """Run to the end; return status and messages after searching everything for the canary.
 
-        The lines that say what was read are in `account` instead, parsed.
+        The lines that say what was read are in `account` instead, those of failed tries in `tries`,
+        parsed.
         """
         process = self.start(plan, **more)
         output, messages = process.communicate(timeout=30)
@@ -94,7 +95,9 @@ class Pod:
         lines = messages.splitlines(keepends=True)
         account = [line for line in lines if '"event":"secrets read"' in line]
         self.account = [json.loads(line) for line in account]
-        return process.returncode, "".join(line for line in lines if line not in account)
+        tries = [line for line in lines if '"event":"try ' in line]
+        self.tries = [json.loads(line) for line in tries]
+        return process.returncode, "".join(line for line in lines if line not in account + tries)
 
     def is_blank(self):
         return everything(self.volumes.volume) == everything(self.volumes.env) == {}

@@ -1,5 +1,7 @@
 """Fetching: stores side by side, patience with what passes, none with what is final."""
 
+import io
+import json
 import threading
 import time
 
@@ -13,6 +15,7 @@ from injector.core.secret import Failure, LoginFailed, Secret
 from injector.core.stores import Retry
 from injector.deadline import Deadline
 from injector.fetch import fetch
+from injector.logs import Log
 from injector.visit import Chance, StoreFacts, backoff_s
 
 DOWN = Failure(code=errors.DOWN, what="it is away", identity="us")
@@ -52,7 +55,7 @@ class Scripted:
 
 def plan(*paths, stores=1, attempts=3):
     """A plan that reads the paths from each of its stores."""
-    document = f'{{"k8s":{{}},"retry":{{"attempts":{attempts}}}}}'
+    document = f'{{"k8s":{{}},"retry":{{"attempts":{attempts}}}}}' if attempts else '{"k8s":{}}'
     return Plan(
         namespace="shop",
         service_account="checkout",
@@ -61,15 +64,16 @@ def plan(*paths, stores=1, attempts=3):
     )
 
 
-def run(p, scripts, *, deadline_s=10.0):
+def run(p, scripts, *, deadline_s=10.0, sources_dir=None, log=None):
     """Fetch with one script for each store; return answers by path, and the waits."""
     waits = []
     fetched = fetch(
         p,
-        None,
+        sources_dir,
         Deadline.after(deadline_s),
         open_session=lambda store, access: scripts[int(store.name[1:])].open(store, access),
         chance=Chance(sleep=waits.append, random=lambda: 1.0),
+        log=log,
     )
     return fetched, waits
 
@@ -297,3 +301,176 @@ def test_a_login_that_expires_after_a_long_wait_is_renewed_again():
 
     assert outcomes(fetched) == {"a": "secret"}
     assert store.opened == 3
+
+
+AWAY = replace(DOWN, is_away=True)
+UNTRUSTED = Failure(code=errors.TLS, what="it is not trusted")
+
+
+def test_a_pod_tries_until_its_deadline_where_the_store_bounds_no_tries(tmp_path):
+    """An outage of 50 s costs no restart: the waits go on, each at most the cap."""
+    store = Scripted(*[DOWN] * 9, None)
+
+    fetched, waits = run(plan("a", attempts=None), [store], deadline_s=100.0, sources_dir=tmp_path)
+
+    assert outcomes(fetched) == {"a": "secret"}
+    assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 15.0, 15.0]
+
+
+@pytest.mark.parametrize("failure", [DOWN, UNTRUSTED], ids=["down", "untrusted"])
+def test_a_person_at_a_laptop_waits_for_five_tries(failure):
+    """Somebody who sits there wants to read why."""
+    store = Scripted(*[failure] * 9)
+
+    fetched, waits = run(plan("a", attempts=None), [store], deadline_s=100.0)
+
+    assert outcomes(fetched) == {"a": (failure.code.id, f"{failure.what} (5 tries)")}
+    assert waits == [0.2, 0.4, 0.8, 1.6]
+
+
+def test_a_certificate_that_is_not_trusted_ends_after_five_tries(tmp_path):
+    """Waiting mends a definition rarely, and the pod says why only when it ends."""
+    store = Scripted(*[UNTRUSTED] * 9)
+
+    fetched, _ = run(plan("a", attempts=None), [store], deadline_s=100.0, sources_dir=tmp_path)
+
+    assert outcomes(fetched) == {"a": ("SI-502", "it is not trusted (5 tries)")}
+
+
+def test_each_failed_try_is_a_line_of_the_log(tmp_path):
+    """What happened, of how many, and when the next try is; nothing of a try that succeeds."""
+    stream = io.StringIO()
+    store = Scripted(AWAY, DOWN, None)
+
+    run(plan("a"), [store], sources_dir=tmp_path, log=Log(stream))
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    for line in lines:
+        del line["timestamp"]
+    told = {
+        "level": "warning",
+        "store": "s0",
+        "code": "SI-503",
+        "hint": "check address, network policies and the store's health",
+    }
+    assert lines == [
+        {"event": "try 1 of 3: it is away", **told, "next_try_s": 0.2},
+        {"event": "try 2 of 3: it is away", **told, "next_try_s": 0.4},
+    ]
+
+
+def test_a_try_without_a_bound_is_counted_alone(tmp_path):
+    """There is no "of": the deadline ends it."""
+    stream = io.StringIO()
+
+    run(plan("a", attempts=None), [Scripted(DOWN)], sources_dir=tmp_path, log=Log(stream))
+
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["event"] == "try 1: it is away"
+
+
+class Outage:
+    """A clock that sleeping moves, and a store of Vault that is away for a while.
+
+    It notes when it was asked whether it is back, and when somebody logged in.
+    """
+
+    def __init__(self, monkeypatch, *, until_s, asks=()):
+        self.now_s, self.until_s, self.asks = 0.0, until_s, list(asks)
+        self.probes, self.logins = [], []
+        monkeypatch.setattr("injector.providers.absence", self.absence)
+
+    def absence(self, store, access):
+        self.probes.append(round(self.now_s, 3))
+        if self.asks:
+            return self.asks.pop(0)
+        return AWAY if self.now_s < self.until_s else None
+
+    def open(self, store, access):
+        self.logins.append(round(self.now_s, 3))
+        if self.now_s < self.until_s:
+            raise LoginFailed(AWAY)
+        return Scripted()
+
+    def sleep(self, seconds):
+        self.now_s += seconds
+
+    def run(self, tmp_path, chance):
+        return fetch(
+            plan("a", attempts=None),
+            tmp_path,
+            Deadline.after(1000.0),
+            open_session=self.open,
+            chance=Chance(sleep=self.sleep, random=lambda: chance, clock=lambda: self.now_s),
+        )
+
+
+def test_a_store_that_is_away_is_asked_without_a_login_until_it_is_back(tmp_path, monkeypatch):
+    """Soon at first, then every 5 s; one login found it away, one comes after its return."""
+    outage = Outage(monkeypatch, until_s=30.0)
+
+    fetched = outage.run(tmp_path, 0.5)
+
+    assert outcomes(fetched) == {"a": "secret"}
+    assert outage.probes == [0.1, 0.3, 0.7, 1.5, 3.1, 8.1, 13.1, 18.1, 23.1, 28.1, 33.1]
+    assert outage.logins == [0.0, 35.6]
+
+
+@pytest.mark.parametrize(("chance", "spread_s"), [(0.0, 0.0), (0.5, 2.5), (1.0, 5.0)])
+def test_the_first_logins_after_a_return_spread_over_five_seconds(
+    tmp_path, monkeypatch, chance, spread_s
+):
+    """All pods that waited learn of it at much the same time."""
+    outage = Outage(monkeypatch, until_s=30.0)
+
+    outage.run(tmp_path, chance)
+
+    assert outage.logins[-1] - outage.probes[-1] == pytest.approx(spread_s)
+
+
+def test_a_short_absence_costs_no_long_wait(tmp_path, monkeypatch):
+    """The spread is as long as the store was away: few can have waited for it."""
+    outage = Outage(monkeypatch, until_s=0.05)
+
+    outage.run(tmp_path, 1.0)
+
+    assert outage.logins == [0.0, 0.4]
+
+
+def test_what_the_store_asks_for_wins_over_our_own_pauses(tmp_path, monkeypatch):
+    """A server on its feet again that says "later" is asked later."""
+    later = Failure(code=errors.THROTTLED, what="it is busy", retry_after_s=40.0)
+    outage = Outage(monkeypatch, until_s=1.0, asks=[AWAY, later])
+
+    outage.run(tmp_path, 0.0)
+
+    assert outage.probes == [0.0, 0.0, 40.0]
+    assert outage.logins == [0.0, 40.0]
+
+
+def test_a_store_that_hangs_is_told_of_before_the_try_ends(tmp_path):
+    """A pod in Init:0/1 with an empty log is a riddle."""
+    over, stream = threading.Event(), io.StringIO()
+    address = "https://vault.example.org:8200"
+    vault = {"address": address, "auth": {"kubernetes": {"role": "shop"}}}
+    p = Plan(
+        namespace="shop",
+        service_account="checkout",
+        stores=(PlanStore(name="vault", document=json.dumps({"vault": vault})),),
+        reads=(Read(store=0, path="secret/db"),),
+    )
+    hanging = Scripted(lambda: over.wait(20) and None)
+
+    fetch(p, tmp_path, Deadline.after(2.5), open_session=hanging.open, log=Log(stream))
+    over.set()
+
+    first = json.loads(stream.getvalue().splitlines()[0])
+    assert first["event"] == "try 1: no answer from vault.example.org:8200 yet"
+    assert (first["level"], first["store"], first["timeout_s"]) == ("warning", "vault", 10.0)
+
+
+def test_a_thousand_short_tries_do_not_overflow():
+    """A store may set a cap of 10 ms, and a pod a deadline of an hour."""
+    retry = Retry(base_s=0.01, cap_s=0.01)
+
+    assert backoff_s(retry, 5000, 1.0) == 0.01

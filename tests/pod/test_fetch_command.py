@@ -195,6 +195,9 @@ def test_a_store_that_is_away_is_told_with_what_the_pod_does_next(pod, facts, sa
     assert "127.0.0.1:1 refuses the connection" in line
     cure = "check address, network policies and the store's health"
     assert hint == f"       hint: {said}; {cure}{more}"
+    first = pod.tries[0]
+    assert first["event"] == "try 1: 127.0.0.1:1 refuses the connection"
+    assert (first["store"], first["code"], first["hint"]) == ("vault", "SI-503", cure)
     assert pod.termination_log.read_text() == messages
 
 

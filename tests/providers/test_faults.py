@@ -1,13 +1,18 @@
 """How every store behind a network fails: coded, in time, without a word of the server's own."""
 
+import email.utils
 import time
 from types import SimpleNamespace
 
 import pytest
 
-from injector.core import errors
+from injector import providers
+from injector.core import errors, stores
 from injector.core.errors import FetchFailed
-from injector.core.secret import Secret
+from injector.core.secret import Failure, Secret
+from injector.deadline import Deadline
+from injector.http_session import retry_after_s
+from injector.providers import Access
 from tests.providers.failing import FINE, failed
 from tests.providers.fault_proxy import FaultProxy, Hang, Oversized, Reset, Status, Trickle
 from tests.providers.rigs import revealed
@@ -221,3 +226,82 @@ def test_a_forbidden_peer_gets_nothing(remote, monkeypatch):
     assert failure.code is errors.DOWN
     assert "link-local" in failure.what
     assert remote.proxy.seen == []
+
+
+def test_a_server_that_is_back_is_found_without_a_login(remote):
+    """The store that was away is asked over a connection, or for its health; nothing logs in."""
+    store = stores.parse("store", remote.document())
+    access = Access(
+        namespace="shop",
+        service_account="checkout",
+        sources_dir=remote.sources,
+        deadline=Deadline.after(10),
+    )
+
+    assert providers.absence(store, access) is None
+    assert [(each.method, each.path) for each in remote.proxy.seen] == (
+        [("GET", "/v1/sys/health?standbyok=true&perfstandbyok=true")]
+        if remote.name == "vault"
+        else []
+    )
+    remote.proxy.refuse()
+    away = providers.absence(store, access)
+    assert away is not None
+    assert (away.what, away.is_away) == (
+        f"127.0.0.1:{remote.proxy.port} refuses the connection",
+        True,
+    )
+
+
+@pytest.mark.parametrize("remote", ["vault"], indirect=True)
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (Status(503), Failure(code=errors.DOWN, what="it is sealed", is_away=True)),
+        (Status(501), Failure(code=errors.DOWN, what="it is not initialized", is_away=True)),
+        (
+            Status(429, (("Retry-After", "9"),)),
+            Failure(code=errors.THROTTLED, what="a rate limit is exceeded", retry_after_s=9.0),
+        ),
+        (Status(502), Failure(code=errors.DOWN, what="it has trouble of its own (502)")),
+        (Status(404), None),
+        (Status(403), None),
+    ],
+)
+def test_the_health_of_vault_says_whether_it_is_back(remote, fault, found):
+    """A proxy that lets nobody ask is no reason to wait."""
+    store = stores.parse("store", remote.document())
+    access = Access(
+        namespace="shop",
+        service_account="checkout",
+        sources_dir=remote.sources,
+        deadline=Deadline.after(10),
+    )
+    remote.proxy.faults = [fault]
+
+    assert providers.absence(store, access) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("7", 7.0),
+        (" 30 ", 30.0),
+        ("0", 0.0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("\u00b2", None),
+    ],
+)
+def test_a_retry_after_has_one_reading(value, wait_s):
+    """Of seconds and dates; anything else is no wait."""
+    assert retry_after_s({"retry-after": value}) == wait_s
+
+
+def test_a_retry_after_may_be_a_date():
+    """The wait is until then; a date that has passed is no wait."""
+    then = email.utils.formatdate(time.time() + 100, usegmt=True)
+
+    assert retry_after_s({"retry-after": then}) == pytest.approx(100, abs=2)
+    assert retry_after_s({"retry-after": "Sun, 06 Nov 1994 08:49:37 GMT"}) == 0.0

@@ -54,9 +54,12 @@ class Site(Record):
 
 
 class Retry(Record):
-    """How a passing failure is met: full-jitter exponential backoff from `base_s` up to `cap_s`."""
+    """How a passing failure is met: full-jitter exponential backoff from `base_s` up to `cap_s`.
 
-    attempts: int = 5
+    `attempts` bounds the tries; without it they go on until the deadline of the fetch.
+    """
+
+    attempts: int | None = None
     base_s: float = 0.2
     cap_s: float = 15.0
 
@@ -165,7 +168,7 @@ def _retry(fields: Fields) -> Retry:
         return Retry()
     child = fields.child("retry")
     retry = Retry(
-        attempts=child.whole("attempts", default=5, least=1, most=20),
+        attempts=child.whole("attempts", default=0, least=1, most=20) or None,
         base_s=child.duration_s("base", default=0.2, least=0.01, most=10.0),
         cap_s=child.duration_s("cap", default=15.0, least=0.01, most=60.0),
     )

@@ -14,6 +14,7 @@ from injector.core import errors
 from injector.core.errors import Code
 from injector.core.record import replace
 from injector.core.secret import Failure
+from injector.http_session import retry_after_s
 
 
 class CallFailed(Exception):
@@ -141,7 +142,6 @@ _DENIED_BY = re.compile(
     r"|resource control|VPC endpoint|permissions boundary)"
 )
 _WORD = re.compile(r"[A-Za-z.]{1,64}")
-_SECONDS = re.compile(r"[0-9]{1,5}")
 _THROTTLING = re.compile(
     r"Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|PriorRequestNotComplete"
     r"|ProvisionedThroughputExceeded|LimitExceededException"
@@ -160,7 +160,7 @@ def of_answer(response: Mapping[str, object], *, is_temporary: bool) -> CallFail
     status = status if isinstance(status, int) else 0
     name = str(error.get("Code", ""))
     failure = of_code(name, str(error.get("Message", "")), status=status, is_temporary=is_temporary)
-    wait_s = _wait_s(_mapping(meta, "HTTPHeaders"))
+    wait_s = retry_after_s(_mapping(meta, "HTTPHeaders"))
     if wait_s is not None and failure.is_passing:
         failure = Failure(
             code=failure.code, what=failure.what, hint=failure.hint, retry_after_s=wait_s
@@ -205,10 +205,10 @@ def of_status(status: int, headers: Mapping[str, str]) -> Failure | None:
         what = f"it redirects to {host.rpartition('@')[2][:120] or 'another path'}, not followed"
         return Failure(code=errors.DOWN, what=what, hint="endpoint must be the one that answers")
     if status == 429:  # RFC 6585, 4
-        return Failure(code=errors.THROTTLED, what=_BUSY[1], retry_after_s=_wait_s(headers))
+        return Failure(code=errors.THROTTLED, what=_BUSY[1], retry_after_s=retry_after_s(headers))
     if status >= 500:  # RFC 9110, 15.6
         what = f"{_DOWN[1]} (HTTP {status})"
-        return Failure(code=errors.DOWN, what=what, retry_after_s=_wait_s(headers))
+        return Failure(code=errors.DOWN, what=what, retry_after_s=retry_after_s(headers))
     return None
 
 
@@ -219,11 +219,6 @@ def _unnamed(name: str, status: int) -> _Meaning:
     if status in (401, 403):
         return (errors.FORBIDDEN, f"AWS refuses the request ({shown})", "")
     return (errors.CONTENT, f"AWS answers with an error we do not know ({shown})", "")
-
-
-def _wait_s(headers: Mapping[str, object]) -> float | None:
-    text = str(headers.get("retry-after", ""))
-    return float(text) if _SECONDS.fullmatch(text) else None
 
 
 def _mapping(parent: Mapping[str, object], name: str) -> Mapping[str, object]:

@@ -59,7 +59,7 @@ def refusal(spec: AzureKeyVault, token: Claims, answer: Answer) -> Failure:
             code=code,
             what=f"{what.format(**names)} (AADSTS{number})",
             hint=hint.format(**names),
-            retry_after_s=rest.retry_after_s(answer),
+            retry_after_s=answer.retry_after_s,
         )
     error = rest.word(document, "error")
     if failure := rest.passing(answer, spec.authority.host):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from injector.core.stores import Store
 from injector.core.stores.address import Server
 from injector.core.stores.vault import Vault
-from injector.providers.vault.session import open_session
+from injector.providers.vault.session import absence, open_session
 
-__all__ = ["open_session", "servers"]
+__all__ = ["absence", "open_session", "servers"]
 
 
 def servers(store: Store) -> tuple[Server, ...]:

@@ -15,6 +15,8 @@ from injector.core.errors import Code
 from injector.core.secret import Failure
 from injector.http_session import Answer
 
+_SEALED = "is sealed"
+
 # Status → (code, phrase in the body, our words); an empty phrase always fits, the first one counts.
 MEANINGS: Mapping[int, tuple[tuple[Code, str, str], ...]] = {
     400: (
@@ -43,7 +45,7 @@ MEANINGS: Mapping[int, tuple[tuple[Code, str, str], ...]] = {
     473: ((errors.DOWN, "", "it is a standby that serves no reads (473)"),),
     501: ((errors.DOWN, "", "it is not initialized"),),
     503: (
-        (errors.DOWN, "is sealed", "it is sealed"),
+        (errors.DOWN, _SEALED, "it is sealed"),
         (errors.DOWN, "", "it is sealed or in maintenance (503)"),
     ),
 }
@@ -171,11 +173,26 @@ def judge(answer: Answer) -> Failure:
     meanings = MEANINGS.get(answer.status_code, ())
     for code, phrase, what in meanings:
         if answer.mentions(phrase):
-            return Failure(code=code, what=what, retry_after_s=_retry_after_s(answer))
+            is_away = answer.status_code == 501 or phrase == _SEALED
+            return Failure(
+                code=code, what=what, retry_after_s=answer.retry_after_s, is_away=is_away
+            )
     if answer.status_code >= 500:
         what = f"it has trouble of its own ({answer.status_code})"
-        return Failure(code=errors.DOWN, what=what, retry_after_s=_retry_after_s(answer))
+        return Failure(code=errors.DOWN, what=what, retry_after_s=answer.retry_after_s)
     return Failure(code=errors.CONTENT, what=f"it answers with status {answer.status_code}")
+
+
+def absence(answer: Answer) -> Failure | None:
+    """Return why a server is not in service, by its answer of sys/health, or None when it is.
+
+    Whoever answers something else, such as a proxy that lets nobody ask, is there.
+    """
+    if answer.status_code == 503:
+        return Failure(code=errors.DOWN, what="it is sealed", is_away=True)
+    if answer.status_code >= 500 or answer.status_code in (429, 472, 473):
+        return judge(answer)
+    return None
 
 
 def login_judge(method: str, words: Mapping[str, str]) -> Callable[[Answer], Failure]:
@@ -234,9 +251,3 @@ def below(document: object, *names: str) -> object:
     for name in names:
         document = document.get(name) if isinstance(document, Mapping) else None
     return document
-
-
-def _retry_after_s(answer: Answer) -> float | None:
-    """Return the seconds of a Retry-After header; a date (RFC 9110, 10.2.3) is left alone."""
-    text = answer.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() and len(text) <= 6 else None

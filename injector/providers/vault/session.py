@@ -26,7 +26,7 @@ from injector.core.secret import Failure, Json, Lease, LoginFailed, Secret
 from injector.core.stores import Store
 from injector.core.stores.vault import TokenLogin, Vault
 from injector.deadline import Deadline
-from injector.http_session import MAX_CONNECTIONS, Answer, HttpSession
+from injector.http_session import MAX_CONNECTIONS, Answer, HttpSession, Pool
 from injector.leaving import PATIENCE_S, Leaving
 from injector.providers import Access
 from injector.providers.vault import answers, login
@@ -78,6 +78,24 @@ def open_session(store: Store, access: Access) -> VaultSession:
     if access.leaving is not None:
         access.leaving.add(session.leave)
     return session
+
+
+def absence(store: Store, access: Access) -> Failure | None:
+    """Return why the server is not in service, or None: asked without a login (sys/health).
+
+    A standby answers reads, or passes them on, so it is as good as an active one.
+    """
+    spec = store.spec
+    if not isinstance(spec, Vault):
+        raise TypeError(store.provider)
+    wire = Pool(spec.server, timeout_s=store.timeout_s, deadline=access.deadline)
+    target = f"{spec.server.address.base}/v1/sys/health?standbyok=true&perfstandbyok=true"
+    try:
+        return answers.absence(wire.exchange("GET", target, headers={"Accept": "application/json"}))
+    except Unanswered as unanswered:
+        return unanswered.failure
+    finally:
+        wire.close()
 
 
 class VaultSession:
