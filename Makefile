@@ -20,7 +20,7 @@ LAUNCHER_FLAGS   = -std=c11 -static -Os -s -Wall -Wextra -Wpedantic -Wconversion
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: .venv/ready launcher ## Create .venv from the locked packages and build the launcher
@@ -76,6 +76,11 @@ golden: setup ## Rewrite the golden files; read their diff
 e2e: setup ## Run the examples on a real one-node Kubernetes
 	.venv/bin/python -m tests.e2e.testbed build
 	.venv/bin/pytest tests/e2e
+
+.PHONY: e2e-campaigns
+e2e-campaigns: setup ## Create pods under load while the webhook is upgraded, rolled back and set otherwise
+	.venv/bin/python -m tests.e2e.testbed build
+	.venv/bin/pytest tests/e2e/campaigns
 
 # Atheris, which only make fuzz uses.
 .venv/fuzzer: .venv/locked requirements/fuzz.txt
