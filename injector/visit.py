@@ -217,7 +217,8 @@ class Visit:
         if self._away_s is not None:
             failure = self._sites.absence()
             if failure is not None:
-                return dict.fromkeys(reads, failure)
+                who = failure.identity or (self._last.identity if self._last else "")
+                return dict.fromkeys(reads, replace(failure, identity=who))
             away_s = self._chance.clock() - self._away_s
             self._away_s = None
             longest_s = min(SPREAD_S, away_s, self._access.deadline.left_s() / 2)

@@ -395,9 +395,9 @@ class Outage:
     def sleep(self, seconds):
         self.now_s += seconds
 
-    def run(self, tmp_path, chance):
+    def run(self, tmp_path, chance, attempts=None):
         return fetch(
-            plan("a", attempts=None),
+            plan("a", attempts=attempts),
             tmp_path,
             Deadline.after(1000.0),
             open_session=self.open,
@@ -414,6 +414,19 @@ def test_a_store_that_is_away_is_asked_without_a_login_until_it_is_back(tmp_path
     assert outcomes(fetched) == {"a": "secret"}
     assert outage.probes == [0.1, 0.3, 0.7, 1.5, 3.1, 8.1, 13.1, 18.1, 23.1, 28.1, 33.1]
     assert outage.logins == [0.0, 35.6]
+
+
+def test_the_failure_of_a_store_that_stays_away_says_as_whom_it_was_asked(tmp_path, monkeypatch):
+    """Also when the last try was no login, and so knew nobody's name."""
+    anonymous = Failure(code=errors.DOWN, what="it is sealed", is_away=True)
+    outage = Outage(monkeypatch, until_s=1000.0, asks=[anonymous])
+
+    fetched = outage.run(tmp_path, 0.5, attempts=2)
+
+    assert list(fetched.answers.values()) == [
+        Failure(code=errors.DOWN, what="it is sealed (2 tries)", identity="us", is_away=True)
+    ]
+    assert outage.logins == [0.0]
 
 
 @pytest.mark.parametrize(("chance", "spread_s"), [(0.0, 0.0), (0.5, 2.5), (1.0, 5.0)])
