@@ -35,6 +35,19 @@ _MAC_ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
 """What SOPS hashes first when only encrypted values are in the MAC."""
 
 _ANY_CASE = "(?i)"
+_OF_RE2 = re.compile(
+    r"\\.|\(\?P?<[A-Za-z_][A-Za-z0-9_]{0,30}>|\[:[a-z]{4,6}:\]|\[\^?\]?|.", re.DOTALL
+)
+_ENDS = {"\\A": "^", "\\z": "$"}
+_POSIX = {
+    "[:alpha:]": "A-Za-z",
+    "[:alnum:]": "A-Za-z0-9",
+    "[:digit:]": "0-9",
+    "[:lower:]": "a-z",
+    "[:upper:]": "A-Z",
+    "[:word:]": "A-Za-z0-9_",
+    "[:xdigit:]": "0-9A-Fa-f",
+}
 
 MAX_DEPTH = 32
 MAX_PATH = 4096
@@ -101,10 +114,15 @@ class _Opening:
             self._hash.update(_MAC_ONLY_ENCRYPTED)
 
     def opened(self) -> Mapping[str, Json | bytes]:
-        """Return the values after the MAC has been verified."""
-        found = {key: self._node(node, (key,)) for key, node in self._document.tree.items()}
+        """Return the values after the MAC has been verified; several documents by their numbers."""
+        found = [
+            {key: self._node(node, (key,)) for key, node in tree.items()}
+            for tree in (self._document.tree, *self._document.more)
+        ]
         self._verify()
-        return found
+        if not self._document.more:
+            return found[0]
+        return {str(number): values for number, values in enumerate(found)}
 
     def _node(self, node: Any, path: tuple[str, ...]) -> Any:
         if len(path) > MAX_DEPTH or sum(map(len, path)) > MAX_PATH:
@@ -125,7 +143,7 @@ class _Opening:
         data, kind = self._unseal(scalar.text, ":".join(path) + ":", f'the value of "{where}"')
         self._hash.update(data)
         value = _typed(kind, data)
-        if isinstance(value, bytes) and len(path) > 1:
+        if isinstance(value, bytes) and (len(path) > 1 or self._document.more):
             raise _damaged(f'the value of "{where}" is not UTF-8; only a key at the top may be')
         return value
 
@@ -181,6 +199,7 @@ def _fitting(name: str, text: str) -> Callable[[str], bool]:
 
     The file's author wrote it, so it is matched by our own matcher, which cannot run away.
     """
+    text = _as_ours(text)
     ignores_case = text.startswith(_ANY_CASE)
     try:
         if len(text) > pattern.MAX_TEXT:
@@ -201,6 +220,43 @@ def _fitting(name: str, text: str) -> Callable[[str], bool]:
         return known[key]
 
     return fits
+
+
+def _as_ours(text: str) -> str:
+    """Return a pattern of RE2 in our language where it only has another spelling there.
+
+    Ends of the text, named groups, POSIX classes, and brackets around all alternatives.
+    """
+    parts, is_in_class = [], False
+    for token in _OF_RE2.findall(text[: pattern.MAX_TEXT + 1]):
+        part = token
+        if is_in_class:
+            part = _POSIX.get(token, token)
+            is_in_class = token != "]"
+        elif token.startswith("(?P<") or token.startswith("(?<"):
+            part = "("
+        else:
+            part = _ENDS.get(token, token)
+            is_in_class = token.startswith("[")
+        parts.append(part)
+    ours = "".join(parts)
+    flag = _ANY_CASE if ours.startswith(_ANY_CASE) else ""
+    inner = ours[len(flag) :]
+    if inner.startswith("(") and _closing(inner) == len(inner) - 1:
+        inner = inner[1:-1].removeprefix("?:")
+    return flag + inner
+
+
+def _closing(text: str) -> int:
+    """Return where the bracket closes that a pattern begins with; -1 where that is not plain."""
+    depth = 0
+    for at, char in enumerate(text):
+        if char in "\\[":
+            return -1
+        depth += (char == "(") - (char == ")")
+        if depth == 0:
+            return at
+    return -1
 
 
 def _typed(kind: str, data: bytes) -> Json | bytes:

@@ -1,7 +1,7 @@
 """Files of SOPS before anything is decrypted: the tree of values, in order, and SOPS's own data.
 
-YAML (1.2's core schema, as SOPS reads it), JSON and dotenv. Scalars keep the text that SOPS's MAC
-is computed from: `10`, `1.5`, `True`.
+YAML (1.2's core schema, as SOPS reads it), JSON, dotenv and ini; binary is JSON with one value.
+Scalars keep the text that SOPS's MAC is computed from: `10`, `1.5`, `True`.
 """
 
 from __future__ import annotations
@@ -34,27 +34,36 @@ Node = Mapping[str, Any] | list[Any] | Scalar | None
 
 
 class Document(Record):
-    """A file: values in their order, and the metadata as plain data."""
+    """A file: values in their order, and the metadata as plain data.
+
+    `more` are the further documents of a YAML file; one MAC is over all of them in their order.
+    """
 
     tree: Mapping[str, Any] = hidden()
     metadata: Mapping[str, Any]
+    more: tuple[Mapping[str, Any], ...] = ()
 
 
 def parse(data: bytes, form: str) -> Document:
-    """Return the document of a file in yaml, json or dotenv; raises NotSops."""
+    """Return the document of a file in one of the formats of SOPS; raises NotSops."""
     try:
-        text = data.decode("utf-8")
-        tree = {"yaml": _yaml, "json": _json, "dotenv": _dotenv}[form](text)
-        metadata = _plain(tree.pop(METADATA, None)) if isinstance(tree, dict) else None
+        trees = _READERS[form](data.decode("utf-8"))
+        tree, *more = trees
+        found = [each.pop(METADATA, None) if isinstance(each, dict) else None for each in trees]
+        metadata = _plain(found[0])
     except NotSops:
         raise
+    except json.JSONDecodeError as error:
+        from injector.core import json_slip  # for files that are refused only
+
+        raise NotSops(f"it is not JSON: {json_slip.of_syntax(error)}") from None
     except (ValueError, RecursionError):
         raise NotSops(f"it is not {form}") from None
-    if not isinstance(tree, dict):
+    if not all(isinstance(each, dict) for each in trees):
         raise NotSops("it is no mapping")
     if not isinstance(metadata, dict) or not isinstance(metadata.get("mac"), str):
         raise NotSops("it has no data of SOPS; is it encrypted at all?")
-    return Document(tree=tree, metadata=metadata)
+    return Document(tree=tree, metadata=metadata, more=tuple(more))
 
 
 _INT = re.compile(r"[-+]?[0-9]+")
@@ -68,10 +77,29 @@ _BEYOND |= dict.fromkeys(("-.inf", "-.Inf", "-.INF"), "-Inf")
 _BEYOND |= dict.fromkeys((".nan", ".NaN", ".NAN"), "NaN")
 
 
-def _yaml(text: str) -> Node:
+def _yaml(text: str) -> list[Any]:
     from injector import sops_yaml
 
-    return sops_yaml.read(text)
+    documents: list[Any] = sops_yaml.read(text)
+    if len(documents) == 1:
+        return documents
+    return [{} if each is None else each for each in documents]  # `---` alone is empty for SOPS
+
+
+def _ini(text: str) -> list[Any]:
+    from injector import sops_ini
+
+    sections = sops_ini.read(text)
+    tree: dict[str, Any] = {
+        name: {key: Scalar(kind="str", text=value) for key, value in values.items()}
+        for name, values in sections.items()
+    }
+    metadata: dict[str, Any] = {}
+    for name, value in sections.get(METADATA, {}).items():
+        _unflatten(metadata, name, Scalar(kind="str", text=value.replace("\\n", "\n")))
+    if METADATA in tree:
+        tree[METADATA] = metadata
+    return [tree]
 
 
 def plain_scalar(text: str) -> Node:
@@ -97,7 +125,7 @@ def _float(text: str) -> str:
     return shown.removesuffix(".0")
 
 
-def _json(text: str) -> Node:
+def _json(text: str) -> list[Any]:
     def node(of: object) -> Node:
         if isinstance(of, dict):
             return {key: node(value) for key, value in of.items()}
@@ -118,19 +146,22 @@ def _json(text: str) -> Node:
             raise NotSops("a key is doubled")
         return found
 
-    return node(
-        json.loads(
-            text,
-            parse_int=lambda number: Scalar(kind="int", text=str(int(number))),
-            parse_float=lambda number: Scalar(kind="float", text=_float(number)),
-            parse_constant=no_json,
-            object_pairs_hook=unique,
-        )
+    found = json.loads(
+        text,
+        parse_int=lambda number: Scalar(kind="int", text=str(int(number))),
+        parse_float=lambda number: Scalar(kind="float", text=_float(number)),
+        parse_constant=no_json,
+        object_pairs_hook=unique,
     )
+    return [node(found)]
 
 
-def _dotenv(text: str) -> Node:
-    """Return the lines NAME=VALUE, a backslash and n in a value being a line break."""
+def _dotenv(text: str) -> list[Any]:
+    """Return the lines NAME=VALUE, a backslash and n in a value being a line break.
+
+    A carriage return before the line's end belongs to the value, as SOPS has it; where its own data
+    have one, something has changed the file since, and SOPS itself does not read it any more.
+    """
     tree: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
     for line in text.split("\n"):
@@ -141,10 +172,18 @@ def _dotenv(text: str) -> Node:
             raise NotSops("a line is not NAME=value, or a name stands twice")
         scalar = Scalar(kind="str", text=value.replace("\\n", "\n"))
         if name.startswith(f"{METADATA}_"):
+            if value.endswith("\r"):
+                raise NotSops(
+                    "its lines end with CRLF, which git or an editor made of SOPS's LF;"
+                    " convert them back (and *.env -text in .gitattributes)"
+                )
             _unflatten(metadata, name.removeprefix(f"{METADATA}_"), scalar)
         else:
             tree[name] = scalar
-    return {**tree, METADATA: metadata} if metadata else tree
+    return [{**tree, METADATA: metadata} if metadata else tree]
+
+
+_READERS = {"yaml": _yaml, "json": _json, "dotenv": _dotenv, "ini": _ini, "binary": _json}
 
 
 _STEP = re.compile(r"__(list|map)_")

@@ -14,24 +14,27 @@ from injector.sops_format import Node, NotSops, Scalar, plain_scalar
 
 MAX_NODES = 20_000
 MAX_DIRECTIVES = 8
+MAX_DOCUMENTS = 1000
 _MAX_DEPTH = 100
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _TEXT = (None, "!", "tag:yaml.org,2002:str")
 
 
-def read(text: str) -> Node:
-    """Return the values of the one document; raises NotSops."""
+def read(text: str) -> list[Node]:
+    """Return the values of each document; raises NotSops."""
     if text.count("\n%") > MAX_DIRECTIVES:  # libyaml compares each directive with all before it
         raise NotSops("it is not yaml")
     building = _Building()
     try:
         for event in yaml.parse(text, Loader=_Loader):
             building.take(event)
-    except yaml.YAMLError:
-        raise NotSops("it is not yaml") from None
-    if len(building.documents) != 1:
-        raise NotSops("it holds several documents, or none")
-    return building.documents[0]
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise NotSops(f"it is not yaml{where}") from None
+    if not 1 <= len(building.documents) <= MAX_DOCUMENTS:
+        raise NotSops(f"it holds no document, or more than {MAX_DOCUMENTS}")
+    return building.documents
 
 
 class _Building:

@@ -79,8 +79,9 @@ class Reader(Scanner):
 
     def _store_read(self, store: str) -> Reference:
         start = self.at
-        path = self.quoted() if self.peek('"') else self.match(reference.BARE_PATH)
-        problem = reference.path_problem(path or "")
+        is_quoted = self.peek('"')
+        path = self.quoted() if is_quoted else self.match(reference.BARE_PATH)
+        problem = reference.written_problem(path or "", is_quoted=is_quoted)
         if path is None or problem is not None:
             from injector.core import spellings  # only for a hint
 

@@ -20,6 +20,9 @@ LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 STORE = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 BARE_PATH = re.compile(r'[^\s#@|{}"]+')
 BARE_WORD = re.compile(r'[^\s#@|{}"]+')
+_PATH_SAFE = re.compile(r'[^\s#@|{}"%?;]+')
+_OF_URLS = re.compile(r"[%?#;]")
+_ENCODED = re.compile(r"%(?:2[eEfF]|5[cC]|00)")
 _PATH_FORBIDDEN = re.compile(r"[%?#;\\\x00-\x1f\x7f]")
 
 FILTERS = {
@@ -141,6 +144,23 @@ def path_problem(path: str) -> str | None:
     return None
 
 
+def written_problem(path: str, *, is_quoted: bool) -> str | None:
+    """Return why a reference may not hold the path, or None; its store has the last word.
+
+    Wider than `path_problem` by what names of some stores have: a slash at the end and, in quotes,
+    the characters that mean something in a URL. Escapes of what parts a path stay refused.
+    """
+    problem = path_problem(path)
+    if problem is None:
+        return None
+    if _ENCODED.search(path):
+        return "the path holds an escape such as %2F; nothing is decoded, write the character"
+    plain = path.removesuffix("/")
+    if is_quoted:
+        plain = _OF_URLS.sub("_", plain)
+    return problem if path_problem(plain) is not None else None
+
+
 def format_value(value: Value) -> str:
     """Return the text that `grammar.parse` reads as this value: the canonical spelling.
 
@@ -184,7 +204,7 @@ def format_reference(reference: Reference) -> str:
         case ServiceAddress(service=service, namespace=namespace, port=port):
             return f"@{_dotted(service, namespace)}" + (f":{port}" if port is not None else "")
         case StoreRead(store=store, path=path, field=field, version=version):
-            text = f"{store}:{_bare_or_quoted(path, BARE_PATH)}"
+            text = f"{store}:{_bare_or_quoted(path, _PATH_SAFE)}"
             if field is not None:
                 text += f"#{_bare_or_quoted(field, BARE_WORD)}"
             return text + (f"@{version}" if version is not None else "")

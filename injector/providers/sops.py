@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import importlib
 import os
+import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from injector import local_file, sops_file, sops_format
 from injector.core import errors, secret
@@ -23,6 +25,9 @@ from injector.providers import Access
 from injector.sops_format import Document, NotSops
 
 _KMS = "injector.providers.aws.kms"
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+_MERGE = "<<"
+_SLASH = "a slash within a key is written ~1"
 
 
 def open_session(store: Store, access: Access) -> SopsSession:
@@ -36,7 +41,8 @@ def open_session(store: Store, access: Access) -> SopsSession:
         raise LoginFailed(Failure(code=errors.BODY, what=what))
     try:
         document = sops_format.parse(sealed, spec.format)
-        return SopsSession(sops_file.decrypt(document, _key(document, store, spec, access)))
+        values = sops_file.decrypt(document, _key(document, store, spec, access))
+        return SopsSession(_merged(values) if spec.format == "yaml" else values)
     except NotSops as error:
         what = f"{place(spec.file)} is no file of SOPS: {error}"
         hint = "encrypt it: sops encrypt -i FILE; and check the store's format"
@@ -95,21 +101,99 @@ class SopsSession:
         self._values = {}
 
     def _one(self, path: str) -> Secret | Failure:
-        node: Json | bytes = dict(self._values)  # type: ignore[arg-type]  # bytes stand for text that is none
-        done = ""
-        for key in path.split("/"):
-            if not isinstance(node, Mapping) or node.get(key) is None:
-                there = sorted(node) if isinstance(node, Mapping) else []
-                where = f"below {done}" if done else "at the top"
-                what = f"no such key {where}; keys there: {some(there) or 'none'}"
-                hint = errors.did_you_mean(key, there)
+        found = _found(self._values, path)
+        if isinstance(found, Failure):
+            return found
+        if isinstance(found, Mapping | bytes):
+            return Secret(found)
+        is_text = isinstance(found, str)
+        return Secret((found if is_text else secret.format_json(found)).encode())  # type: ignore[union-attr]  # is_text says it is a str
+
+
+def _found(values: Mapping[str, Json | bytes], path: str) -> Json | bytes | Failure:
+    """Return what the keys of a path lead to; a key may hold slashes itself.
+
+    The path is first taken as it is, then with slashes inside of keys, then with `~1` for those.
+    """
+    steps = path.split("/")
+    exact = _walked(values, steps)
+    if not isinstance(exact, Failure):
+        return exact
+    meant = _with_slashes(values, path)
+    if not meant and "~" in path:
+        plain = [step.replace("~1", "/").replace("~0", "~") for step in steps]
+        return _walked(values, plain)
+    if len(meant) > 1:
+        what = "several keys of the file are written like this path"
+        return Failure(code=errors.REFERENCE, what=what, hint=_SLASH)
+    return meant[0] if meant and meant[0] is not None else exact
+
+
+def _walked(values: Mapping[str, Json | bytes], steps: Sequence[str]) -> Json | bytes | Failure:
+    """Return what the keys lead to, each in the mapping or list that the one before led to."""
+    node: Json | bytes = dict(values)  # type: ignore[arg-type]  # bytes stand for text that is none
+    done = ""
+    for step in steps:
+        where = f"below {done}" if done else "at the top"
+        if isinstance(node, list):
+            if not _INDEX.fullmatch(step) or int(step) >= len(node):
+                what = f"no such entry {where}: a list of {len(node)} is there"
+                hint = "entries of a list are 0, 1, 2 ..."
                 return Failure(code=errors.MISSING, what=what, hint=hint)
-            node = node[key]
-            done = f"{done}/{key}".strip("/")
-        if isinstance(node, Mapping | bytes):
-            return Secret(node)
-        is_text = isinstance(node, str)
-        return Secret((node if is_text else secret.format_json(node)).encode())  # type: ignore[union-attr]  # is_text says it is a str
+            node = node[int(step)]
+        else:
+            there = sorted(node) if isinstance(node, Mapping) else []
+            if not isinstance(node, Mapping) or step not in node:
+                what = f"no such key {where}; keys there: {some(there) or 'none'}"
+                has_slash = any("/" in key for key in there)
+                hint = errors.did_you_mean(step, there) or (_SLASH if has_slash else "")
+                return Failure(code=errors.MISSING, what=what, hint=hint)
+            node = node[step]
+        done = f"{done}/{step}".strip("/")
+        if node is None:
+            return Failure(code=errors.MISSING, what=f"the key {done} is there and null")
+    return node
+
+
+def _with_slashes(values: Mapping[str, Json | bytes], path: str) -> list[Json | bytes]:
+    """Return everything that keys with slashes between them lead to, whatever slashes they hold."""
+    found: list[Json | bytes] = []
+    waiting: list[tuple[Any, str]] = [(values, path)]
+    while waiting:
+        node, rest = waiting.pop()
+        if isinstance(node, list):
+            step = rest.partition("/")[0]
+            is_entry = _INDEX.fullmatch(step) is not None and int(step) < len(node)
+            inner: Mapping[str, Any] = {step: node[int(step)]} if is_entry else {}
+        else:
+            inner = node if isinstance(node, Mapping) else {}
+        for key, value in inner.items():
+            if rest == key:
+                found.append(value)
+            elif rest.startswith(f"{key}/"):
+                waiting.append((value, rest[len(key) + 1 :]))
+    return found
+
+
+def _merged(node: Any) -> Any:
+    """Return values with the mappings under YAML's merge keys put in, which lose to written ones.
+
+    What SOPS decrypts still has the keys `<<`; whoever reads its YAML then merges them.
+    """
+    if isinstance(node, list):
+        return [_merged(entry) for entry in node]
+    if not isinstance(node, Mapping):
+        return node
+    values = {key: _merged(value) for key, value in node.items()}
+    under = values.get(_MERGE)
+    merged: list[Any] = under if isinstance(under, list) else [under]
+    if not all(isinstance(each, Mapping) for each in merged) or _MERGE not in values:
+        return values
+    del values[_MERGE]
+    for each in merged:  # of several, the first one wins
+        for key, value in each.items():
+            values.setdefault(key, value)
+    return values
 
 
 def _source(source: FileSource, access: Access, what: str, code: Code) -> bytes:

@@ -140,6 +140,8 @@ _SSM = "arn:aws:ssm:eu-central-1:123456789012:parameter/shop/db"
     [
         (KINDS[0], "shop/db", None),
         (KINDS[0], "/shop/d+b=a@b._-", "AWSPREVIOUS"),
+        (KINDS[0], "shop/", None),
+        (KINDS[0], "/shop/db/", "AWSPREVIOUS"),
         (KINDS[0], "db", "01234567-89ab-cdef-0123-456789abcdef"),
         (KINDS[0], _SM, None),
         (KINDS[1], "/shop/db", "3"),
@@ -159,6 +161,8 @@ def test_paths_that_aws_can_have(kind, path, version):
     [
         (KINDS[0], "shop/../db", None),
         (KINDS[0], "shop db", None),
+        (KINDS[0], "shop//", None),
+        (KINDS[1], "/shop/db/", None),
         (KINDS[0], "shop/*", None),
         (KINDS[0], "x" * 513, None),
         (KINDS[0], "ünïcödé", None),

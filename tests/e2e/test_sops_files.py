@@ -239,11 +239,49 @@ def test_bytes_come_back_as_they_were(rig):
     assert pick(answer, None).data == data
 
 
-def test_several_documents_in_a_file_are_refused(rig):
-    """A reference could not say which one it means."""
-    encrypted(rig, "all.yaml", text="a: one\n---\na: two\n")
+def test_several_documents_in_a_file_have_numbers(rig):
+    """The MAC is over all of them; the first step of a path is the document's number, from 0."""
+    encrypted(rig, "all.yaml", text="a: one\n---\n---\na: two\nb: {c: [x, y]}\n")
 
-    (answer,) = rig.stored("a", name="all.yaml")
+    answers = rig.stored("0/a", "2/a", "2/b/c/1", name="all.yaml")
+    (without,) = rig.stored("a", name="all.yaml")
 
-    assert answer.code is errors.CONTENT
-    assert answer.what.endswith("is no file of SOPS: it holds several documents, or none")
+    assert [answer.reveal() for answer in answers] == [b"one", b"two", b"y"]
+    assert without.what == "no such key at the top; keys there: 0, 1, 2"
+
+
+def test_merge_keys_are_merged_as_a_reader_of_the_yaml_does(rig):
+    """What is written wins over what is merged, and the first of several mappings over others."""
+    text = """
+base: &base {user: u, password: p}
+prod:
+  <<: *base
+  password: q
+both:
+  <<: [*base, {user: other, host: h}]
+"""
+    encrypted(rig, "all.yaml", text=text)
+
+    prod, password, host, user = rig.stored(
+        "prod", "prod/password", "both/host", "both/user", name="all.yaml"
+    )
+
+    assert revealed(prod) == {"user": "u", "password": "q"}
+    assert [each.reveal() for each in (password, host, user)] == [b"q", b"h", b"u"]
+
+
+def test_ini_and_binary_are_read(rig):
+    """Sections are the first step, DEFAULT is what stands before them; binary is the key data."""
+    (rig.work / "shop.ini").write_text("top = 1\n; note\n[db]\nuser = shop # who\npw = `a;b`\n")
+    (rig.work / "blob").write_bytes(b"\x00text\n")
+    for name in ("shop.ini", "blob"):
+        sops("encrypt", "-i", "--age", rig.recipient, name, folder=rig.work)
+        rig.keep(name)
+
+    top, user, password = rig.stored("DEFAULT/top", "db/user", "db/pw", name="shop.ini")
+    document = rig.document("blob")
+    document["sops"]["format"] = "binary"
+    (blob,) = super(RealSopsRig, rig).read("data", document=document)
+
+    assert [each.reveal() for each in (top, user, password)] == [b"1", b"shop", b"a;b"]
+    assert blob.reveal() == b"\x00text\n"

@@ -137,7 +137,7 @@ def test_the_threshold_of_a_single_group_is_no_matter():
     ("content", "identity", "code", "what"),
     [
         (b'{"a": "b"}', IDENTITY, errors.CONTENT, "it has no data of SOPS"),
-        (b"a: [", IDENTITY, errors.CONTENT, "it is not json"),
+        (b"a: [", IDENTITY, errors.CONTENT, "it is not JSON: line 1, column 1"),
         (None, str(pyrage.x25519.Identity.generate()), errors.UNAUTHENTICATED, "opens none of"),
         (None, "", errors.UNAUTHENTICATED, "the identity holds no age key"),
     ],
@@ -168,6 +168,116 @@ def test_values_that_are_no_mapping_are_read_by_their_path(tmp_path):
     assert below.code is errors.MISSING
     assert below.what == "no such key below plain; keys there: port, ratio, user"
     assert below.hint == 'did you mean "port"?'
+
+
+TREE = {
+    "example.org/db": {"password": "p"},
+    "a/b": "joined",
+    "a": {"b": "below", "c/d": {"e": "deep"}},
+    "end/": "slash",
+    "https://x": "url",
+    "50%;?#": "signs",
+    "hosts": "h",
+}
+
+
+@pytest.fixture
+def slashed(tmp_path):
+    """A file whose keys have slashes."""
+    rig = SopsRig(tmp_path)
+    rig.tree = TREE
+    rig._write()
+    return rig
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("example.org/db/password", b"p"),
+        ("a/b", b"below"),
+        ("a~1b", b"joined"),
+        ("a/c/d/e", b"deep"),
+        ("end/", b"slash"),
+        ("https:~1~1x", b"url"),
+        ("50%;?#", b"signs"),
+    ],
+)
+def test_a_key_with_slashes_is_reached(slashed, path, value):
+    """As it is written, or with ~1 for a slash where both readings are there."""
+    (answer,) = slashed.read(path)
+
+    assert answer.reveal() == value
+
+
+def test_a_hint_never_repeats_what_was_written(tmp_path):
+    """What is null is said to be; a near key is another word."""
+    rig = SopsRig(tmp_path)
+    rig.tree = TREE
+    rig._write()
+    (below,) = rig.read("example.org/db/pasword")
+    rig.source("secrets/key/identity", IDENTITY)
+    rig.source("configmaps/file/all.json", (FILES / "all.json").read_bytes())
+    null, entry, beyond = rig.read("none", "list/1", "list/2")
+
+    assert (below.code, below.hint) == (errors.MISSING, "a slash within a key is written ~1")
+    assert (null.code, null.what, null.hint) == (
+        errors.MISSING,
+        "the key none is there and null",
+        "",
+    )
+    assert entry.reveal() == b"2"
+    assert (beyond.code, beyond.what) == (
+        errors.MISSING,
+        "no such entry below list: a list of 2 is there",
+    )
+
+
+def test_a_dotenv_file_whose_line_ends_were_changed_says_so():
+    """SOPS does not read it either, and says something about a date."""
+    data = (FILES / "all.env").read_bytes().replace(b"\n", b"\r\n")
+
+    with pytest.raises(sops_format.NotSops, match="its lines end with CRLF"):
+        sops_format.parse(data, "dotenv")
+
+
+@pytest.mark.parametrize(
+    ("data", "form", "what"),
+    [
+        (b'{"a": 1,\n "sops": }', "json", "it is not JSON: line 2, column 10: a value is missing"),
+        (b"a: [\nb: c: d\n", "yaml", "it is not yaml: line 2, column "),
+        (b"[a\n", "ini", "the name of a section is not closed by ]"),
+        (b"[a]\nb\n", "ini", "a line is not KEY = VALUE"),
+        (b"[a]\nb=`x\n", "ini", "a quoted value is never closed"),
+        (b"[a]\n[a]\n", "ini", "a section stands twice"),
+    ],
+)
+def test_a_file_of_another_form_says_where(data, form, what):
+    """Line and column where there are any; nothing of the content."""
+    with pytest.raises(sops_format.NotSops) as caught:
+        sops_format.parse(data, form)
+
+    assert str(caught.value).startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "is_encrypted"),
+    [
+        (r"\Apass\z", "pass", True),
+        (r"\Apass\z", "passed", False),
+        ("(^data$|^stringData$)", "stringData", True),
+        ("(^data$|^stringData$)", "metadata", False),
+        ("(?i)(^a$|^b$)", "B", True),
+        ("^(?P<kind>data|word)$", "word", True),
+        ("^[[:upper:]_]+$", "API_KEY", True),
+        ("^[[:upper:]_]+$", "apiKey", False),
+        ("[[:digit:]]$", "key1", True),
+    ],
+)
+def test_patterns_in_the_spelling_of_go_are_read(text, key, is_encrypted):
+    """Ends, named groups, POSIX classes and brackets around everything."""
+    rule = sops_file._rule({"encrypted_regex": text})
+
+    assert rule((key,)) is is_encrypted
 
 
 def test_the_format_comes_from_the_name_or_is_asked_for():

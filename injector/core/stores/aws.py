@@ -121,7 +121,7 @@ class SecretsManager(Aws):
         del field
         if version is not None and not _STAGE.fullmatch(version):
             return "a version is a version id or a staging label, such as @AWSPREVIOUS"
-        if problem := reference.path_problem(path):
+        if problem := reference.written_problem(path, is_quoted=False):
             return problem
         if path.startswith("arn:"):
             return self.arn_problem(

@@ -17,9 +17,10 @@ from injector.core.stores.source import (
     Source,
 )
 
-FORMATS = ("yaml", "json", "dotenv")
+FORMATS = ("yaml", "json", "dotenv", "ini", "binary")
 _FORMAT = re.compile("|".join(FORMATS))
 _SUFFIXES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv"}
+_SUFFIXES |= {".ini": "ini"}
 
 
 class Sops(Spec):
@@ -40,7 +41,10 @@ class Sops(Spec):
         return mounted if self.kms is None else (*mounted, *self.kms.sources(store, audience))
 
     def path_problem(self, path: str, field: str | None, version: str | None) -> str | None:
-        """A path is the keys from the top of the file down, with slashes between them."""
+        """A path is the keys from the top of the file down, with slashes between them.
+
+        Entries of lists have numbers, and a slash within a key may be written `~1`.
+        """
         del field
         if path.startswith("/"):
             return "the path in a file does not start with a slash"
@@ -48,7 +52,7 @@ class Sops(Spec):
             return "the key sops holds SOPS's own data"
         if version is not None:
             return "a file has no versions to pin"
-        return reference.path_problem(path)
+        return reference.written_problem(path, is_quoted=True)
 
 
 def parse(fields: Fields, *, in_cluster: bool) -> Sops:
@@ -59,7 +63,7 @@ def parse(fields: Fields, *, in_cluster: bool) -> Sops:
     if file is not None and not form:
         form = _by_suffix(file)
         if not form:
-            what = "is required where the file's name has none of .yaml, .yml, .json, .env"
+            what = "is required where the file's name has none of .yaml, .yml, .json, .env, .ini"
             fields.problem("format", what)
     identity, kms = None, None
     if fields.one_of(("identity", "kms")) == "kms":

@@ -11,9 +11,10 @@ from injector.core.stores import Site, Spec, address, source
 from injector.core.stores.address import Address, Server
 from injector.core.stores.source import Credential, Source
 
-MOUNT = re.compile(r"[-A-Za-z0-9_]+(?:/[-A-Za-z0-9_]+)*")
+_STEP = r"(?!\.\.?(?:/|\Z))[-A-Za-z0-9_.]+"
+MOUNT = re.compile(rf"{_STEP}(?:/{_STEP})*/?")
 ROLE = re.compile(r"(?=.{1,128}\Z)(?:[-A-Za-z0-9_.@]|\{namespace\}|\{serviceAccount\})+")
-_NAMESPACE = re.compile(rf"{MOUNT.pattern}/?")
+_NAMESPACE = MOUNT
 _DNS_NAME = re.compile(r"[-A-Za-z0-9.]{1,253}")
 _ROLE_ID = re.compile(r"[-A-Za-z0-9_.]{1,128}")
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
@@ -84,7 +85,9 @@ class Vault(Spec):
             return problem
         if version is not None and not _VERSION.fullmatch(version):
             return "a Vault version is a whole number, such as @3"
-        return reference.path_problem(path)
+        if path.endswith("/"):
+            return "a Vault path does not end with a slash"
+        return reference.written_problem(path, is_quoted=True)
 
     def system_problem(self, path: str) -> str | None:
         """Return why a path of the server's own is not read; those the store lists are."""
@@ -142,7 +145,7 @@ def _login(auth: Fields, *, in_cluster: bool) -> TokenLogin | AppRoleLogin | Sta
         )
         login = TokenLogin(
             method=method,
-            mount=mount,
+            mount=mount.removesuffix("/"),
             role=child.text(
                 "role",
                 pattern=ROLE,
@@ -159,7 +162,9 @@ def _login(auth: Fields, *, in_cluster: bool) -> TokenLogin | AppRoleLogin | Sta
         secret_id = source.take(child, "secretId", in_cluster=in_cluster)
         child.finish()
         if secret_id is not None:
-            login = AppRoleLogin(mount=mount, role_id=role_id, secret_id=secret_id)
+            login = AppRoleLogin(
+                mount=mount.removesuffix("/"), role_id=role_id, secret_id=secret_id
+            )
     elif method == "token":
         child = auth.child(method)
         token = source.take(child, "token", in_cluster=in_cluster)
