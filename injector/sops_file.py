@@ -233,7 +233,7 @@ def _as_ours(text: str) -> str:
         if is_in_class:
             part = _POSIX.get(token, token)
             is_in_class = token != "]"
-        elif token.startswith("(?P<") or token.startswith("(?<"):
+        elif token.startswith(("(?P<", "(?<")):
             part = "("
         else:
             part = _ENDS.get(token, token)

@@ -504,7 +504,9 @@ ENTRY_POINTS = {
         read=_sops("json"), signs='{}[]":,\\1-e.a', openings=("", '{"sops":{"mac":"x"},"a":')
     ),
     "sops ini": EntryPoint(
-        read=_sops("ini"), signs="=:[]\n#;`\"'\\ a", openings=("", "[a]\nb=", "b=`", "[sops]\na__map_")
+        read=_sops("ini"),
+        signs="=:[]\n#;`\"'\\ a",
+        openings=("", "[a]\nb=", "b=`", "[sops]\na__map_"),
     ),
     "sops dotenv": EntryPoint(
         read=_sops("dotenv"), signs="=\n_\\n#a", openings=("", "sops_mac=x\nA=", "sops_a__map_")

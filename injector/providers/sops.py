@@ -119,20 +119,24 @@ def _found(values: Mapping[str, Json | bytes], path: str) -> Json | bytes | Fail
     exact = _walked(values, steps)
     if not isinstance(exact, Failure):
         return exact
-    meant = _with_slashes(values, path)
+    meant, failed = _with_slashes(values, path)
     if not meant and "~" in path:
         plain = [step.replace("~1", "/").replace("~0", "~") for step in steps]
         return _walked(values, plain)
     if len(meant) > 1:
         what = "several keys of the file are written like this path"
         return Failure(code=errors.REFERENCE, what=what, hint=_SLASH)
-    return meant[0] if meant and meant[0] is not None else exact
+    if meant and meant[0] is not None:
+        return meant[0]
+    return exact if meant else failed
 
 
-def _walked(values: Mapping[str, Json | bytes], steps: Sequence[str]) -> Json | bytes | Failure:
-    """Return what the keys lead to, each in the mapping or list that the one before led to."""
-    node: Json | bytes = dict(values)  # type: ignore[arg-type]  # bytes stand for text that is none
-    done = ""
+def _walked(values: Any, steps: Sequence[str], done: str = "") -> Json | bytes | Failure:
+    """Return what the keys lead to, each in the mapping or list that the one before led to.
+
+    `done` is where the walk begins, for messages.
+    """
+    node: Json | bytes = values
     for step in steps:
         where = f"below {done}" if done else "at the top"
         if isinstance(node, list):
@@ -155,12 +159,20 @@ def _walked(values: Mapping[str, Json | bytes], steps: Sequence[str]) -> Json | 
     return node
 
 
-def _with_slashes(values: Mapping[str, Json | bytes], path: str) -> list[Json | bytes]:
-    """Return everything that keys with slashes between them lead to, whatever slashes they hold."""
+def _with_slashes(
+    values: Mapping[str, Json | bytes], path: str
+) -> tuple[list[Json | bytes], Json | bytes | Failure]:
+    """Return everything that keys with slashes between them lead to, whatever slashes they hold.
+
+    And why there is nothing, told of the place that is nearest to the path's end.
+    """
     found: list[Json | bytes] = []
+    nearest: tuple[Any, str] = (values, path)
     waiting: list[tuple[Any, str]] = [(values, path)]
     while waiting:
         node, rest = waiting.pop()
+        if len(rest) < len(nearest[1]):
+            nearest = node, rest
         if isinstance(node, list):
             step = rest.partition("/")[0]
             is_entry = _INDEX.fullmatch(step) is not None and int(step) < len(node)
@@ -172,7 +184,8 @@ def _with_slashes(values: Mapping[str, Json | bytes], path: str) -> list[Json | 
                 found.append(value)
             elif rest.startswith(f"{key}/"):
                 waiting.append((value, rest[len(key) + 1 :]))
-    return found
+    node, rest = nearest
+    return found, _walked(node, rest.split("/"), path[: len(path) - len(rest)].removesuffix("/"))
 
 
 def _merged(node: Any) -> Any:

@@ -219,7 +219,11 @@ def test_a_hint_never_repeats_what_was_written(tmp_path):
     rig.source("configmaps/file/all.json", (FILES / "all.json").read_bytes())
     null, entry, beyond = rig.read("none", "list/1", "list/2")
 
-    assert (below.code, below.hint) == (errors.MISSING, "a slash within a key is written ~1")
+    assert (below.code, below.what, below.hint) == (
+        errors.MISSING,
+        "no such key below example.org/db; keys there: password",
+        'did you mean "password"?',
+    )
     assert (null.code, null.what, null.hint) == (
         errors.MISSING,
         "the key none is there and null",
