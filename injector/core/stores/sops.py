@@ -52,7 +52,7 @@ class Sops(Spec):
             return "the key sops holds SOPS's own data"
         if version is not None:
             return "a file has no versions to pin"
-        return reference.written_problem(path, is_quoted=True)
+        return reference.written_problem(path, is_quoted=False)
 
 
 def parse(fields: Fields, *, in_cluster: bool) -> Sops:
