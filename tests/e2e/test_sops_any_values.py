@@ -78,7 +78,8 @@ def read_both_ways(key, name, text):
         return None
     own = {"SOPS_AGE_KEY_FILE": str(file)}
     theirs = sops("decrypt", "--output-type", "json", name, folder=path.parent, **own)
-    form = {".yaml": "yaml", ".json": "json", ".env": "dotenv"}[path.suffix]
+    forms = {".yaml": "yaml", ".json": "json", ".env": "dotenv", ".ini": "ini"}
+    form = forms[path.suffix]
     document = sops_format.parse(path.read_bytes(), form)
     ours = sops_file.decrypt(document, sops_file.age_key(document, file.read_text()))
     return _numbers(json.loads(theirs)), _numbers(ours)
@@ -157,6 +158,33 @@ def test_every_way_to_write_a_scalar_is_read_as_sops_reads_it(key, suffix):
     theirs, ours = read_both_ways(key, "scalars.yaml", text)
 
     assert ours == theirs
+
+
+INI_VALUES = st.text(
+    st.characters(exclude_categories=["C", "Z"], exclude_characters="`\\") | st.just(" "),
+    max_size=9,
+) | st.sampled_from(("a;b", "a # b", "'q'", '"q"', '"', "`a;b`", '"""l1\nl2"""', "`l1\nl2`", "x=y"))
+SECTIONS = st.dictionaries(
+    st.from_regex(r"[a-z][a-z.]{0,5}", fullmatch=True).filter(lambda name: name != "sops"),
+    st.dictionaries(NAMES, INI_VALUES, max_size=3),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=60)
+@given(sections=SECTIONS, top=st.dictionaries(NAMES, INI_VALUES, max_size=2))
+def test_any_ini_file_is_read_as_sops_reads_it(key, sections, top):
+    """Comments, quotes and values over several lines; encrypted and in plain text."""
+    lines = [f"{name} = {value}\n" for name, value in top.items()]
+    for section, values in sections.items():
+        lines += [f"[{section}]\n", *(f"{name} = {value}\n" for name, value in values.items())]
+
+    read = read_both_ways(key, "any.ini", "".join(lines))
+
+    assume(read is not None)
+    theirs, ours = read
+    assert {name: values for name, values in theirs.items() if values or name != "DEFAULT"} == ours
 
 
 @pytest.mark.parametrize(
