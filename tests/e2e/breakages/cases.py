@@ -172,7 +172,69 @@ APPLIED = (
     ),
 )
 
+SAID = "(annotation secret-injector.io/env)"
+AS_SHOP = 'as role "shop" by kubernetes auth'
+READ = '{ capabilities = ["read"] }'
+
+VAULT = (
+    Breakage(
+        name="vault-wrong-mount",
+        wrong="Vault: the mount's name is wrong",
+        seen_in=DESCRIBE,
+        annotations=env("#{vault:secrets/shop/db#password}"),
+        shown=f"SI-403 vault secrets/shop/db#password for PASSWORD {SAID}: no policy lets us into"
+        f" this mount, or there is no such mount; {AS_SHOP}",
+        hint='is "secrets" the mount\'s name? vault secrets list shows them; else a policy of role'
+        f' "shop" needs path "secrets/shop/db" {READ}, or for KV version 2'
+        f' path "secrets/data/shop/db" {READ}',
+    ),
+    Breakage(
+        name="vault-data-in-path",
+        wrong="Vault, KV version 2: `data/` is written into the path",
+        seen_in=DESCRIBE,
+        annotations=env("#{vault:secret/data/shop/db#password}"),
+        shown=f"SI-403 vault secret/data/shop/db#password for PASSWORD {SAID}: no policy lets us"
+        f" read this path; {AS_SHOP}",
+        hint="leave out data/: write secret/shop/db",
+    ),
+    Breakage(
+        name="vault-policy-lacks-path",
+        wrong="Vault: the policy lacks the path",
+        seen_in=DESCRIBE,
+        annotations=env("#{vault:secret/other/db#password}"),
+        shown=f"SI-403 vault secret/other/db#password for PASSWORD {SAID}: no policy lets us read"
+        f" this path; {AS_SHOP}",
+        hint=f'a policy of role "shop" needs path "secret/data/other/db" {READ}',
+    ),
+    Breakage(
+        name="vault-account-not-bound",
+        wrong="Vault: the role does not bind the ServiceAccount",
+        seen_in=DESCRIBE,
+        annotations=env("#{vault-sabound:secret/shop/db#password}"),
+        shown=f"SI-401 vault-sabound secret/shop/db#password for PASSWORD {SAID}: login refused:"
+        ' the role "sabound" does not list ServiceAccount default of namespace shop'
+        '; as role "sabound" by kubernetes auth',
+        hint="add it to bound_service_account_names of the role, or use a role that lists it",
+    ),
+    Breakage(
+        name="vault-wrong-auth-mount",
+        wrong="Vault: no auth method is mounted at the store's `mountPath`",
+        seen_in=DESCRIBE,
+        annotations=env("#{vault-nowhere:secret/shop/db#password}"),
+        shown=f"SI-401 vault-nowhere secret/shop/db#password for PASSWORD {SAID}: login refused:"
+        ' nothing is mounted at auth/kubernetes-prod, or the role "shop" does not bind'
+        " ServiceAccount default of namespace shop, or Vault could not have the token reviewed"
+        f"; {AS_SHOP} at kubernetes-prod",
+        hint="vault auth list shows the mounts: compare mountPath and namespace of the store; vault"
+        " read auth/kubernetes-prod/role/shop shows whom the role lets in; a review needs"
+        " kubernetes_host, system:auth-delegator for the reviewer, and an API server that takes"
+        ' audience "https://vault.example"; Vault\'s debug log tells which it is',
+    ),
+)
+"""Answers of Vault; the stores of the last two are those of `vault`, entered otherwise."""
+
 DESCRIBED = (
+    *VAULT,
     Breakage(
         name="key-in-the-path",
         wrong="`db.password`: the key is written into the path",

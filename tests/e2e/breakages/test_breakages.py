@@ -15,6 +15,7 @@ from tests.e2e.scenarios import pods, system
 from tests.e2e.scenarios.system import MUTATING, RELEASE, System, Tenant, store
 from tests.e2e.testbed.cluster import Cluster, Object
 from tests.e2e.testbed.process import run, until
+from tests.e2e.testbed.vault_client import AUDIENCE
 
 OURS = system.NAMESPACE
 OLD: Object = {
@@ -23,6 +24,12 @@ OLD: Object = {
     "metadata": {"name": "old"},
     "spec": {"taints": [{"key": "old", "effect": "NoSchedule"}]},
 }
+
+OTHERWISE = {
+    "vault-sabound": {"role": "sabound"},
+    "vault-nowhere": {"role": "{namespace}", "mountPath": "kubernetes-prod"},
+}
+"""Stores with a login that Vault refuses."""
 
 
 def of_kind(kind: str, name: str, spec: Object) -> Object:
@@ -70,6 +77,13 @@ def tenant(system: System) -> Iterator[Tenant]:
         "caBundle": system.vault.ca_pem,
         "auth": {"kubernetes": {"role": "{namespace}"}},
     }
+    system.vault.kubernetes_role(
+        "sabound", f"tenant-{NAMESPACE}", namespaces=[NAMESPACE], service_accounts=["checkout"]
+    )
+    for name, login in OTHERWISE.items():
+        otherwise = {**provider, "auth": {"kubernetes": login}}
+        spec = {"vault": otherwise, "audience": AUDIENCE, "allowedNamespaces": [NAMESPACE]}
+        cluster.apply(store(name, spec))
     cluster.apply(store("vault-team", {"vault": provider, "allowedNamespaces": ["team-*"]}))
     cluster.apply(
         of_kind("ResourceQuota", "limits", {"hard": {"limits.cpu": "2"}}), f"{NAMESPACE}-quota"
@@ -91,7 +105,8 @@ def tenant(system: System) -> Iterator[Tenant]:
     for name in names:
         cluster.api.request("DELETE", cluster.api.resource("Namespace").path(None, name))
     cluster.delete("Node", "old")
-    cluster.delete("ClusterSecretStore", "vault-team")
+    for name in ("vault-team", *OTHERWISE):
+        cluster.delete("ClusterSecretStore", name)
 
 
 @pytest.fixture(scope="module")
