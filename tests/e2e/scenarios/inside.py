@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from tests.e2e.scenarios import pods
 from tests.e2e.testbed.local import LocalCluster
+from tests.e2e.testbed.process import until
 
 _FROM_RUNTIME = {b"PATH", b"HOSTNAME", b"HOME"}
 _FROM_KUBELET = b"KUBERNETES_"
+_LAUNCHER = b"/run/secret-injector/launcher"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,15 @@ class Inside:
     namespace: str
 
     def environ(self, container: str = "app") -> dict[bytes, bytes]:
-        """Return all variables of the first process but those that every container has."""
+        """Return all variables of the first process but those that every container has.
+
+        Of the program, that is, which the launcher becomes in a moment.
+        """
+        until(
+            lambda: self.argv(container)[:1] != [_LAUNCHER],
+            what=f"container {container} runs its program",
+            timeout_s=20,
+        )
         everything = self.cluster.container_environ(self.pod, container, self.namespace)
         return {
             name: value
