@@ -35,7 +35,7 @@ TARGETS = {
     "plan": ("plan", "sources", "keys of a secret"),
     "policies": ("policy", "globs", "pattern", "matched"),
     "dotenv": ("dotenv",),
-    "sops": ("sops yaml", "sops json", "sops dotenv", "sops rule"),
+    "sops": ("sops yaml", "sops json", "sops dotenv", "sops rule", "sops ini"),
     "answers": ("answer", "json", "filters", "key vault", "local"),
     "review": ("pod", "review", "lookalike", "workload"),
 }

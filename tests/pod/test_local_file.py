@@ -93,7 +93,7 @@ def test_a_file_for_nobody_is_not_written(recipients):
             '{"format":1,"secrets":{"a":{"versions":[{"version":1,"expires":"soon","data":{}}]}}}',
             'version 1 of "a" expires at no date',
         ),
-        ('{"format":1,"format":1}', "it has a key twice"),
+        ('{"format":1,"format":1}', "it has a key twice: line 1, column 13"),
     ],
 )
 def test_what_is_not_our_form_is_refused_with_its_place(text, why):

@@ -51,6 +51,7 @@ class Server:
 
 class Vault(Server):
     paths = st.lists(WORDS | st.just("data"), min_size=2, max_size=4).map("/".join)
+    paths = paths.filter(lambda path: not path.startswith("/"))
     versions = st.from_regex(r"[1-9][0-9]{0,9}", fullmatch=True)
 
     def __init__(self):

@@ -17,6 +17,7 @@ ROLE = re.compile(r"(?=.{1,128}\Z)(?:[-A-Za-z0-9_.@]|\{namespace\}|\{serviceAcco
 _NAMESPACE = MOUNT
 _DNS_NAME = re.compile(r"[-A-Za-z0-9.]{1,253}")
 _ROLE_ID = re.compile(r"[-A-Za-z0-9_.]{1,128}")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
 SYSTEM = ("auth", "sys", "identity")
@@ -91,7 +92,8 @@ class Vault(Spec):
 
     def system_problem(self, path: str) -> str | None:
         """Return why a path of the server's own is not read; those the store lists are."""
-        head = path.partition("/")[0].casefold()
+        # Nothing of ours decodes an escape, but a proxy before the server might.
+        head = _ESCAPE.sub(lambda each: chr(int(each[1], 16)), path.partition("/")[0]).casefold()
         if head not in SYSTEM or any(
             path == allowed or path.startswith(f"{allowed}/") for allowed in self.system_paths
         ):
