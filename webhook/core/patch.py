@@ -69,10 +69,14 @@ def operations(
     needed = sources(plan)
     body = pods.spec(pod)
     found: list[Operation] = []
-    may_be_absent = absence.of_values(plan.values)
+    has_native = any(part.env and part.env_mode == NATIVE for part in plan.containers)
+    may_be_absent = absence.of_values(plan.values) if has_native else ()
     for container in targets:
         part = by_name[container.name]
-        absent = frozenset(item.name for item in part.env if may_be_absent[item.value])
+        is_native = part.env_mode == NATIVE
+        absent = frozenset(
+            item.name for item in part.env if is_native and may_be_absent[item.value]
+        )
         found += container_operations(container, part, wish.files_path_of(part.name), absent)
     found += jsonpatch.append("/spec/volumes", body.get("volumes"), volumes(plan, needed))
     if plan.group is not None:
