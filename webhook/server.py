@@ -105,7 +105,9 @@ class Admission:
             endpoint, timeout_s = self._route(request)
             self._admit(request)
             until_s = began_s + timeout_s
-            if request.content.is_eof() and not self._is_too_large(request):
+            if (request.content_length or 0) > self._max_body_bytes:
+                raise self._too_large()
+            if request.content.is_eof():
                 body = request.content.read_nowait()
                 answer = await self._answer(endpoint, body, request, began_s, until_s)
             else:
@@ -156,8 +158,6 @@ class Admission:
         A large one waits for a place, in its namespace's turn and with all but its first bytes
         unread, and keeps the place until it is answered.
         """
-        if self._is_too_large(request):
-            raise self._too_large()
         content, expected = request.content, request.content_length
         until = asyncio.timeout(timeout_s)
         try:
@@ -307,9 +307,6 @@ class Admission:
         response = web.Response(status=status, text=text[:MAX_REFUSAL] + "\n")
         response.force_close()
         return response
-
-    def _is_too_large(self, request: web.BaseRequest) -> bool:
-        return (request.content_length or 0) > self._max_body_bytes
 
     def _too_large(self) -> _Rejection:
         what = f"the review is larger than {self._max_body_bytes} bytes"

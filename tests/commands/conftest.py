@@ -1,9 +1,10 @@
-"""Stores that can be written: an age file, and a Vault behind TLS."""
+"""Stores that can be written, an age file and a Vault behind TLS, and commands beside files."""
 
 import json
 
 import pytest
 
+from injector import cli
 from tests.commands.desk import Desk
 from tests.commands.laptop import run
 from tests.commands.shop import add
@@ -111,3 +112,18 @@ def shop(desk):
     for namespace in ("shop", "billing"):
         desk.put("payment", {"api-key": "1", "spare": "2"}, namespace=namespace)
     return desk
+
+
+@pytest.fixture
+def command(tmp_path, capsys, monkeypatch):
+    """Return a function that writes files and runs a command beside them: status, out, err."""
+    monkeypatch.chdir(tmp_path)
+
+    def written(*argv, **files):
+        for name, text in files.items():
+            (tmp_path / f"{name}.yaml").write_text(text)
+        given = [word for name in files for word in ("-f", f"{name}.yaml")]
+        status = cli.run([*argv, *given])
+        return status, *capsys.readouterr()
+
+    return written

@@ -5,8 +5,6 @@ import json
 import pytest
 import yaml
 
-from injector import cli
-
 STORE = """\
 kind: ClusterSecretStore
 metadata: {name: vault}
@@ -46,21 +44,6 @@ OF_LINT = [
         " believes, in every pod that takes it",
     }.items()
 ]
-
-
-@pytest.fixture
-def command(tmp_path, capsys, monkeypatch):
-    """Return a function that writes files and runs a command beside them: status, out, err."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*argv, **files):
-        for name, text in files.items():
-            (tmp_path / f"{name}.yaml").write_text(text)
-        given = [word for name in files for word in ("-f", f"{name}.yaml")]
-        status = cli.run([*argv, *given])
-        return status, *capsys.readouterr()
-
-    return run
 
 
 def test_explain_shows_which_keys_come_from_which_secret_and_what_wins(command):

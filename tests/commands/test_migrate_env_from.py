@@ -3,28 +3,11 @@
 import pytest
 import yaml
 
-from injector import cli
-
 STORE = """\
 kind: ClusterSecretStore
 metadata: {name: vault}
 spec: {vault: {address: "https://vault:8200", auth: {kubernetes: {role: app}}}}
 """
-
-
-@pytest.fixture
-def command(tmp_path, capsys, monkeypatch):
-    """Return a function that writes files and runs a command beside them: status, out, err."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*argv, **files):
-        for name, text in files.items():
-            (tmp_path / f"{name}.yaml").write_text(text)
-        given = [word for name in files for word in ("-f", f"{name}.yaml")]
-        status = cli.run([*argv, *given])
-        return status, *capsys.readouterr()
-
-    return run
 
 
 def pod(annotations="", **container):

@@ -5,8 +5,6 @@ import json
 import pytest
 import yaml
 
-from injector import cli
-
 STORE = """\
 apiVersion: secret-injector.io/v1alpha1
 kind: ClusterSecretStore
@@ -44,21 +42,6 @@ spec:
       containers:
       - {name: app, image: app, command: [serve]}
 """
-
-
-@pytest.fixture
-def command(tmp_path, capsys, monkeypatch):
-    """Return a function that writes files and runs a command beside them: status, out, err."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*argv, **files):
-        for name, text in files.items():
-            (tmp_path / f"{name}.yaml").write_text(text)
-        given = [word for name in files for word in ("-f", f"{name}.yaml")]
-        status = cli.run([*argv, *given])
-        return status, *capsys.readouterr()
-
-    return run
 
 
 def test_mutate_changes_the_template_and_nothing_else(command):

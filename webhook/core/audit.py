@@ -92,7 +92,7 @@ def _mapping(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _bounded(fact: object) -> Any:
     """Return a fact with at most so many entries, each at most so long."""
-    if type(fact) is int or fact == ():  # most are
+    if type(fact) is int:  # most are
         return fact
     if isinstance(fact, str):
         return _name(fact)

@@ -7,9 +7,9 @@ much work, is kept with its problems: what refers to it is denied with them, all
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from injector.core import budget, errors, stores
 from injector.core.errors import Problem, Refused
@@ -19,6 +19,8 @@ from webhook.core.globs import any_matches
 from webhook.core.memo import Memo
 from webhook.core.nodes import Node
 from webhook.core.resources import Environment, Policy, Service
+
+Found = TypeVar("Found")
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 """The label that the API server gives to every namespace, and never anything but its name."""
@@ -133,37 +135,23 @@ class Catalog:
     @property
     def incapable_nodes(self) -> tuple[Node, ...]:
         """The nodes whose kubelet does not know `fileKeyRef`, by name."""
-        remembered = self.memo.get("incapable nodes")
-        if isinstance(remembered, tuple):
-            return remembered
-        found = tuple(each for _, each in sorted(self.nodes.items()) if not each.is_capable)
-        self.memo["incapable nodes"] = found
-        return found
+        return self._once(
+            "incapable nodes",
+            lambda: tuple(each for _, each in sorted(self.nodes.items()) if not each.is_capable),
+        )
 
     def stores_for(self, namespace: str) -> frozenset[str]:
         """Return the names of the stores that pods of the namespace may use."""
-        remembered = self.memo.get(("stores", namespace))
-        if isinstance(remembered, frozenset):
-            return remembered
-        found = frozenset(name for name, each in self.stores.items() if each.serves(namespace))
-        self.memo["stores", namespace] = found
-        return found
+        return self._once(
+            ("stores", namespace),
+            lambda: frozenset(n for n, each in self.stores.items() if each.serves(namespace)),
+        )
 
     def lacks(self, namespace: str) -> bool:
         """Say whether labels of the namespace are needed to decide about it, and not here yet."""
         if not self.is_followed or not namespace or namespace in self.namespaces:
             return False
-        remembered = self.memo.get("looks at labels")
-        if remembered is None:
-            selectors = [policy.namespaces for policy in self.policies.values()]
-            selectors += [environment.selector for environment in self.environments.values()]
-            remembered = any(
-                requirement.key != NAME_LABEL
-                for selector in selectors
-                for requirement in selector.requirements
-            )
-            self.memo["looks at labels"] = remembered
-        return bool(remembered)
+        return self._once("looks at labels", self._looks_at_labels)
 
     def labels_of(self, namespace: str) -> Mapping[str, str]:
         """Return the labels of a namespace; its name label is always there."""
@@ -171,17 +159,30 @@ class Catalog:
 
     def environments_of(self, namespace: str) -> tuple[Environment, ...]:
         """Return the environments that select the namespace, by name; two are a conflict."""
-        remembered = self.memo.get(("environments", namespace))
-        if isinstance(remembered, tuple):
-            return remembered
+        return self._once(("environments", namespace), lambda: self._selecting(namespace))
+
+    def _looks_at_labels(self) -> bool:
+        selectors = [policy.namespaces for policy in self.policies.values()]
+        selectors += [environment.selector for environment in self.environments.values()]
+        return any(
+            requirement.key != NAME_LABEL
+            for selector in selectors
+            for requirement in selector.requirements
+        )
+
+    def _selecting(self, namespace: str) -> tuple[Environment, ...]:
         labels = self.labels_of(namespace)
-        found = tuple(
+        return tuple(
             environment
             for _, environment in sorted(self.environments.items())
             if environment.selector.matches(labels)
         )
-        self.memo["environments", namespace] = found
-        return found
+
+    def _once(self, key: object, make: Callable[[], Found]) -> Found:
+        """Return what was made under the key for this snapshot, making it the first time."""
+        if key not in self.memo:
+            self.memo[key] = make()
+        return cast("Found", self.memo[key])
 
 
 def entry(kind: str, raw: Mapping[str, Any]) -> Entry | None:

@@ -37,7 +37,7 @@ _ENCODER = msgspec.json.Encoder()
 
 def decide(request: Request, catalog: Catalog, injection: Injection) -> Outcome:
     """Return what happens to the object of the request. Raises nothing."""
-    reason = _skipped(request)
+    reason, found = _skipped(request)
     if reason == "not_asked" and request.object is not None:
         lost = again.lost_annotations(request.object)
         if lost and lost.get("inject") != "false":
@@ -47,7 +47,6 @@ def decide(request: Request, catalog: Catalog, injection: Injection) -> Outcome:
     if catalog.lacks(request.namespace):
         return denial([_unknown(request.namespace)])
     pod = request.object
-    found = ours(pods.annotations_of(pod))
     if pods.is_windows(pod):
         return denial([_for_windows()])
     if not again.carries_parts(pod):
@@ -117,19 +116,19 @@ def _unknown(namespace: str) -> Problem:
     return Problem(code=errors.NAMESPACE, what=what)
 
 
-def _skipped(request: Request) -> str:
-    """Return why the object is not looked at, or an empty text."""
+def _skipped(request: Request) -> tuple[str, dict[str, object]]:
+    """Return why the object is not looked at, or an empty text; and its annotations of ours."""
     is_new_pod = request.kind.kind == "Pod" and request.operation == "CREATE"
     if not is_new_pod or request.sub_resource or request.object is None:
-        return "not_a_new_pod"
+        return "not_a_new_pod", {}
     found = ours(pods.annotations_of(request.object))
     if not found:
-        return "not_asked"
+        return "not_asked", found
     if found.get("inject") == "false":
-        return "opted_out"
+        return "opted_out", found
     if request.namespace in EXCLUDED_NAMESPACES:
-        return "namespace_excluded"
-    return "mirror_pod" if pods.is_mirror(request.object) else ""
+        return "namespace_excluded", found
+    return "mirror_pod" if pods.is_mirror(request.object) else "", found
 
 
 def make(

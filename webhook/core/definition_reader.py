@@ -14,7 +14,7 @@ from injector.core.plan import Rule
 from injector.core.plan_codec import is_absolute_path, is_file_path
 from injector.core.reference import Value
 from injector.core.steering import Steers
-from webhook.core import from_entries, mount_paths, yaml_comments, yaml_slips
+from webhook.core import field_values, from_entries, mount_paths, yaml_comments, yaml_slips
 from webhook.core.definitions import (
     FROM,
     IMPORT,
@@ -349,7 +349,7 @@ def _reserved(name: str) -> tuple[str, str]:
 
 def _rule(fields: Fields) -> Rule | None:
     rule = Rule(
-        required=_boolean(fields, "required"),
+        required=field_values.boolean(fields, "required"),
         default=_text(fields, "default"),
         matches=fields.optional("matches", longest=256),
         not_after=fields.optional("notAfter", pattern=_DATE, form="a date such as 2027-01-31"),
@@ -367,16 +367,6 @@ def _text(fields: Fields, name: str) -> str | None:
     if found is not None and not isinstance(found, str):
         fields.problem(name, "must be a text")
     return found if isinstance(found, str) else None
-
-
-def _boolean(fields: Fields, name: str) -> bool | None:
-    found = fields.take(name)
-    if isinstance(found, bool) or found is None:
-        return found
-    if found in ("true", "false"):  # an annotation's YAML keeps texts
-        return found == "true"
-    fields.problem(name, "must be true or false")
-    return None
 
 
 def _under(place: str, name: str) -> str:

@@ -19,6 +19,7 @@ from injector.core.names import any_of
 from injector.core.plan import Rule
 from injector.core.record import replace
 from injector.core.reference import Expression, StoreRead, format_value
+from webhook.core import field_values
 from webhook.core.definitions import FromDef, KeyDef, problem_of
 
 MAX_ENTRIES = 64
@@ -63,8 +64,8 @@ class _Entry:
             "prefix", default="", pattern=_PREFIX, form="the start of a variable's name"
         )
         self.rename = _rename(fields)
-        self.is_strict = bool(_boolean(fields, "strict"))
-        required = _boolean(fields, "required")
+        self.is_strict = bool(field_values.boolean(fields, "strict"))
+        required = field_values.boolean(fields, "required")
         self.rule = None if required in (None, True) else Rule(required=False)
         fields.finish()
         budget.spend(1 + len(self.names) + len(self.rename) * (1 + len(self.names) // 4))
@@ -143,19 +144,8 @@ def _source(fields: Fields) -> StoreRead | None:
         hint = 'write from: "store:path"; services are imported with __import_svc'
         fields.problem("from", "names a secret by itself, without #{ }", hint)
         return None
-    try:
-        found = grammar.parse_reference(text)
-    except grammar.GrammarError as error:
-        for slip in error.slips:
-            fields.problems.append(
-                Problem(
-                    code=errors.REFERENCE,
-                    what=slip.what,
-                    source=f"{fields.place}.from column {slip.column}",
-                    origin=fields.origin,
-                    hint=slip.hint,
-                )
-            )
+    found = field_values.reference(fields, "from", text)
+    if found is None:
         return None
     if not isinstance(found, StoreRead):
         fields.problem("from", "must be store:path, or store:path@version")
@@ -186,16 +176,6 @@ def _rename(fields: Fields) -> dict[str, str]:
         if other != key:
             fields.problem(f"rename.{key}", f'"{name}" is what "{other}" is called')
     return found
-
-
-def _boolean(fields: Fields, name: str) -> bool | None:
-    found = fields.take(name)
-    if isinstance(found, bool) or found is None:
-        return found
-    if found in ("true", "false"):  # an annotation's YAML keeps texts
-        return found == "true"
-    fields.problem(name, "must be true or false")
-    return None
 
 
 def idle(found: Iterable[FromDef]) -> list[Problem]:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import re
 
-from injector.core import errors, grammar, reference
-from injector.core.errors import Problem
+from injector.core import grammar, reference
 from injector.core.fields import Fields
 from injector.core.reference import Expression, Filter, ServiceAddress, SiblingKey, StoreRead, Value
+from webhook.core import field_values
 from webhook.core.definition_reader import Reader
 from webhook.core.definitions import KeyDef
 
@@ -114,19 +114,8 @@ def _source(fields: Fields) -> StoreRead | None:
     text = fields.text("source", form="a reference such as vault:database/creds/app")
     if not text:
         return None
-    try:
-        found = grammar.parse_reference(text)
-    except grammar.GrammarError as error:
-        for slip in error.slips:
-            fields.problems.append(
-                Problem(
-                    code=errors.REFERENCE,
-                    what=slip.what,
-                    source=f"{fields.place}.source column {slip.column}",
-                    origin=fields.origin,
-                    hint=slip.hint,
-                )
-            )
+    found = field_values.reference(fields, "source", text)
+    if found is None:
         return None
     if not isinstance(found, StoreRead):
         fields.problem("source", "must be store:path")
